@@ -1,0 +1,60 @@
+// connection/loop.hpp: one event loop on one thread, and all of them together.
+//
+// A connection lives and dies on one loop; so does the state of each account (its "home", chosen by its bare JID), so
+// no lock guards either. What crosses goes through post(): an inbox that is emptied whole once a turn, one wake-up for
+// all.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "connection/timer_wheel.hpp"
+
+namespace asio {
+class io_context;
+}
+
+namespace comity::connection {
+
+class metrics_cell;
+
+using task = std::move_only_function<void()>;
+
+class loop {
+public:
+  loop(std::uint32_t index, metrics_cell& metrics);
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+  [[nodiscard]] asio::io_context& context() noexcept;
+  [[nodiscard]] metrics_cell& metrics() noexcept { return metrics_; }
+  /// Coarse deadlines (100 ms); loop thread only.
+  [[nodiscard]] timer_wheel& wheel() noexcept;
+
+  /// Runs `t` on this loop's thread, in the order of posting from any one thread; at once never. Any thread.
+  void post(task t);
+  /// Runs `t` at the end of the present turn of the loop, after everything ready has been read: where output that piled
+  /// up in the turn is written in one go. Loop thread only.
+  void at_turn_end(task t);
+  [[nodiscard]] bool in_this_thread() const noexcept;
+
+  /// Runs until stop(), on the calling thread.
+  void run();
+  /// Any thread.
+  void stop();
+
+private:
+  struct state;
+  std::uint32_t index_;
+  metrics_cell& metrics_;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace comity::connection

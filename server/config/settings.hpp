@@ -1,0 +1,95 @@
+// server/config/settings.hpp: what the configuration says, as plain typed values.
+//
+// Consumers get the struct that concerns them, never the document. Made by config::load (config.hpp), immutable after.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "connection/log.hpp"
+
+namespace comity::config {
+
+struct address {
+  std::string host;  // numeric, without brackets: "::", "127.0.0.1"
+  std::uint16_t port = 0;
+  friend bool operator==(const address&, const address&) = default;
+};
+/// "[::]:5222", "127.0.0.1:5222".
+[[nodiscard]] std::string to_string(const address&);
+
+struct server_settings {
+  std::filesystem::path data_directory;
+  std::filesystem::path admin_socket;
+  unsigned threads = 0;  // 0: one a core
+  std::chrono::milliseconds shutdown_timeout{};
+};
+
+enum class log_format : std::uint8_t { text, json };
+struct log_settings {
+  log::level level = log::level::info;
+  log_format format = log_format::text;
+};
+
+struct storage_settings {
+  std::filesystem::path sqlite_file;  // absolute, or ":memory:" never
+};
+
+struct host_settings {
+  std::string domain;  // enforced U-label form (RFC 7622 §3.2)
+  std::filesystem::path certificate;
+  std::filesystem::path private_key;
+  int line = 0, column = 0;  // where the table stands, for faults found later
+  int certificate_line = 0, certificate_column = 0;
+  int key_line = 0, key_column = 0;
+};
+
+enum class listen_protocol : std::uint8_t { c2s };
+enum class listen_tls : std::uint8_t { starttls, direct };
+struct listen_settings {
+  config::address address;
+  listen_protocol protocol = listen_protocol::c2s;
+  listen_tls tls = listen_tls::starttls;
+  int line = 0, column = 0;
+  friend bool operator==(const listen_settings&, const listen_settings&) = default;
+};
+
+enum class tls_minimum : std::uint8_t { tls_1_2, tls_1_3 };
+struct tls_settings {
+  tls_minimum minimum_version = tls_minimum::tls_1_2;
+};
+
+struct limit_settings {
+  std::size_t stanza_size_c2s = 0;
+  std::size_t unauthenticated_bytes = 0;
+  std::chrono::milliseconds tls_timeout{};
+  std::chrono::milliseconds handshake_timeout{};
+  std::uint32_t stanza_depth = 0;
+  std::uint32_t stanza_elements = 0;
+  std::uint32_t element_attributes = 0;
+  std::uint32_t connections_per_ip = 0;
+  std::uint32_t unauthenticated_per_ip = 0;
+  std::size_t send_queue_bytes = 0;
+  std::uint32_t resources_per_user = 0;
+};
+
+struct metrics_settings {
+  config::address address;
+};
+
+struct settings {
+  std::filesystem::path file;  // as given, for messages
+  server_settings server;
+  log_settings log;
+  storage_settings storage;
+  std::vector<host_settings> hosts;
+  std::vector<listen_settings> listeners;
+  tls_settings tls;
+  limit_settings limits;
+  metrics_settings metrics;
+};
+
+}  // namespace comity::config

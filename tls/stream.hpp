@@ -1,0 +1,107 @@
+// tls/stream.hpp: a non-blocking socket's bytes, in clear or under TLS, for both STARTTLS and direct TLS.
+//
+// Knows no event loop: every call does what can be done at once and says what readiness to wait for, so an idle TLS
+// connection costs what OpenSSL itself holds. The descriptor is borrowed: the owner keeps it open for longer than this
+// and closes it afterwards. One thread at a time; the owner's loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct ssl_st;
+
+namespace comity::tls {
+
+class server_context;
+
+enum class io_status : std::uint8_t {
+  done,        // `bytes` were moved, or the step is complete
+  want_read,   // wait until the socket is readable, then call again
+  want_write,  // wait until it is writable, then call again
+  closed,      // the peer ended it in order: close_notify under TLS, FIN in clear
+  truncated,   // FIN or reset without close_notify under TLS (THREATS B10), or a reset in clear
+  failed,      // TLS failed; failure() says how
+};
+struct io_result {
+  io_status status = io_status::done;
+  std::size_t bytes = 0;
+};
+
+/// What went wrong in TLS, in the terms an operator needs.
+struct tls_failure {
+  enum class kind : std::uint8_t {
+    none,
+    no_application_protocol,  // ALPN without overlap: we sent the alert (RFC 7301 §3.2)
+    unrecognized_name,        // SNI of no host of ours: we sent the alert (RFC 9325 §3.7)
+    protocol_version,         // nothing in common from TLS 1.2 up
+    no_shared_cipher,
+    peer_alert,  // the peer sent a fatal alert; `text` names it
+    not_tls,     // the bytes are no TLS at all
+    other,
+  };
+  kind what = kind::none;
+  std::string text;  // one line without control characters
+};
+
+/// What is known of an established TLS connection.
+struct tls_facts {
+  std::string version;  // "TLSv1.3"
+  std::string cipher;   // "TLS_AES_256_GCM_SHA384"
+  std::string alpn;     // the selected protocol, "" for none
+  std::string sni;      // as sent, "" for none
+  bool resumed = false;
+};
+
+class stream {
+public:
+  /// Clear text on `descriptor`, which must be non-blocking.
+  explicit stream(int descriptor) noexcept;
+  ~stream();
+  stream(stream&&) noexcept;
+  stream& operator=(stream&&) noexcept;
+
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+  [[nodiscard]] bool encrypted() const noexcept { return established_; }
+
+  /// Starts TLS as the server; then call handshake() until it says done. Bytes the socket still holds belong to TLS.
+  /// `alpn` lists what may be selected, preferred first; an offer without overlap ends in no_application_protocol, no
+  /// offer at all is accepted (XEP-0368 §4). Takes the certificates now in force from `context`.
+  void accept(const server_context& context, std::span<const std::string_view> alpn);
+
+  /// One step of the handshake: done, want_read, want_write, closed, truncated or failed.
+  [[nodiscard]] io_result handshake();
+
+  /// Reads what is there. done with bytes > 0; want_read when there is nothing; never blocks.
+  [[nodiscard]] io_result read(std::span<char> into);
+  /// Writes what fits. done with bytes ≤ size (0 < bytes), or want_write/want_read. After a want_* the next call must
+  /// start with the same bytes (it may bring more).
+  [[nodiscard]] io_result write(std::string_view bytes);
+  /// True when decrypted bytes wait inside OpenSSL, so that read() gives bytes though the socket is not readable.
+  [[nodiscard]] bool pending() const noexcept;
+  /// Sends close_notify (RFC 6120 §4.4). done once sent; the peer's own arrives through read() as closed.
+  [[nodiscard]] io_result close_notify();
+
+  [[nodiscard]] const tls_failure& failure() const noexcept;
+  [[nodiscard]] tls_facts facts() const;
+
+  /// tls-exporter (RFC 9266): 32 bytes, or empty where it must not be used (TLS 1.2 without extended master secret).
+  [[nodiscard]] std::string exporter_binding() const;
+  /// tls-server-end-point (RFC 5929 §4.1) of the certificate in use; empty where undefined.
+  [[nodiscard]] std::string end_point_binding() const;
+
+private:
+  struct deleter {
+    void operator()(ssl_st*) const noexcept;
+  };
+  int descriptor_;
+  bool established_ = false;
+  std::unique_ptr<ssl_st, deleter> ssl_;
+  std::unique_ptr<tls_failure> failure_;
+};
+
+}  // namespace comity::tls
