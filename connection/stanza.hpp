@@ -59,7 +59,8 @@ class stanza {
 public:
   /// Makes a stanza out of a parsed one. `from` and `to` replace whatever the element carries; an empty jid leaves the
   /// attribute out. An IQ keeps its document (moved in), for its handler; other kinds are parsed again on demand.
-  /// The root must be message, presence or iq; the caller has checked its namespace.
+  /// The root must be message, presence or iq; the caller has checked its namespace. A document in jabber:server is
+  /// taken over into jabber:client, so its readers need to know one namespace only.
   [[nodiscard]] static stanza_ref make(xml::document&& parsed, const jid& from, const jid& to);
 
   /// Parses bytes in wire form (what wire() writes), as storage keeps them. nullptr when they are damaged.
@@ -79,7 +80,8 @@ public:
   /// The condition of an error that this server made (error_reply); nullopt for everything else.
   [[nodiscard]] std::optional<stanza_condition> own_error() const noexcept { return own_error_; }
 
-  /// The parsed stanza. For an IQ at once; for others parsed from the bytes anew at each call (keep the result).
+  /// The parsed stanza, in jabber:client. For an IQ at once; for others parsed from the bytes anew at each call (keep
+  /// the result).
   [[nodiscard]] std::shared_ptr<const xml::document> document() const;
 
   /// The same stanza to somebody else: shares the tail.
@@ -91,6 +93,7 @@ public:
 
 private:
   friend class stanza_builder;
+  friend struct stanza_making;  // stanza.cpp
   stanza() = default;
   stanza_kind kind_ = stanza_kind::message;
   stanza_type type_ = stanza_type::normal;

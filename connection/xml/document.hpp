@@ -5,6 +5,7 @@
 // a document and lives no longer than it; the views handed out are invalidated by changing or moving the document.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <iterator>
 #include <optional>
@@ -75,6 +76,14 @@ public:
   void text(std::string_view);
   void close();
 
+  /// True when an element below the root lies in a namespace that steers streams (RFC 6120 §4, §5, §6; RFC 7395): the
+  /// streams, framing, TLS or SASL one. Such a stanza must not be relayed (THREATS A5): answer `policy-violation`.
+  [[nodiscard]] bool forbidden_namespace() const noexcept { return forbidden_namespace_; }
+
+  /// Renames namespace `from` to `to` on the root and on every element that hangs from it by elements so renamed: the
+  /// content of a jabber:server stanza read as jabber:client (RFC 6120 §4.8.3). Forwarded stanzas inside keep theirs.
+  void rename_content(std::string_view from, std::string_view to);
+
   /// Bytes held, capacity included, for limits on what is kept.
   [[nodiscard]] std::size_t capacity() const noexcept;
 
@@ -106,11 +115,15 @@ private:
     return std::string_view{text_}.substr(s.offset, s.length);
   }
   slice keep(std::string_view);
+  slice keep_namespace(std::string_view);
   std::uint32_t append(node);
 
   std::vector<node> nodes_;
   std::vector<attribute_node> attributes_;
   std::string text_;
+  std::array<slice, 8> recent_namespaces_{};  // already in text_: a namespace repeated costs no bytes
+  std::uint8_t next_recent_ = 0;
+  bool forbidden_namespace_ = false;
   std::uint32_t open_ = none;  // the element being built
 };
 

@@ -43,7 +43,7 @@ struct frame {
 
 class framer {
 public:
-  explicit framer(framer_limits limits) noexcept : limits_{limits} {}
+  explicit framer(framer_limits limits) noexcept : limits_{limits}, part_limits_{limits} {}
 
   /// Looks at `input`, which follows what was fed before, up to the end of the first complete part. Call again with the
   /// rest until it says need_more.
@@ -57,19 +57,41 @@ public:
   /// New limits apply from the next part on (before and after authentication).
   void limits(framer_limits l) noexcept { limits_ = l; }
   /// A stream restart (RFC 6120 §4.3.3): as newly made, with the same limits.
-  void restart() noexcept;
+  void restart() noexcept { *this = framer{limits_}; }
 
 private:
-  // State: see framer.cpp. Kept to a few dozen bytes.
-  framer_limits limits_;
-  bool opened_ = false;
-  std::uint8_t state_ = 0;
-  std::uint8_t token_ = 0;
-  std::uint32_t depth_ = 0;
+  enum class state : std::uint8_t;
+
+  // Each looks at the bytes from `at` to `end` and returns where it stopped: behind the last byte it took.
+  const char* between_parts(const char* at, const char* end) noexcept;
+  const char* inside_part(const char* at, const char* end) noexcept;
+  const char* in_start_tag(const char* at, const char* end) noexcept;
+  const char* in_cdata(const char* at, const char* end) noexcept;
+  void begin_markup() noexcept;
+  bool opens_declaration(char) noexcept;
+  void open_element() noexcept;
+  void open_attribute() noexcept;
+  void count_namespace() noexcept;
+  void end_of_start_tag(bool self_closing) noexcept;
+  void end_of_end_tag() noexcept;
+  void refuse(stream_condition, bool too_big = false) noexcept;
+
+  framer_limits limits_;         // for the next part
+  framer_limits part_limits_;    // for the one that is coming in
+  std::size_t size_ = 0;         // bytes of the part so far, or of white space in a row
+  std::uint64_t root_name_ = 0;  // hash of the stream header's name, which its end tag must repeat
+  std::uint64_t end_name_ = 0;
+  std::uint32_t depth_ = 0;  // open elements of the stanza
   std::uint32_t elements_ = 0;
   std::uint32_t attributes_ = 0;
   std::uint32_t namespaces_ = 0;
-  std::size_t size_ = 0;
+  state state_{};
+  std::uint8_t token_ = 0;  // how much of a fixed text ("<?xml", "[CDATA[", "xmlns") has matched
+  frame::kind complete_ = frame::kind::need_more;
+  stream_condition condition_ = stream_condition::undefined_condition;
+  bool too_big_ = false;
+  bool opened_ = false;
+  bool declared_ = false;  // an XML declaration has been seen
 };
 
 }  // namespace comity::xml

@@ -6,6 +6,8 @@
 // escaped.
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,24 +17,28 @@
 namespace comity::xml {
 
 /// Appends `text` with & < > ' " escaped, fit for character data and for an attribute in either quotes; CR, LF and TAB
-/// become character references inside attributes.
+/// become character references inside attributes. What no XML may hold (bad UTF-8, control characters, U+FFFE, U+FFFF)
+/// becomes U+FFFD, so that no text from elsewhere can make our own stream ill-formed.
 void append_text(std::string& out, std::string_view text);
 void append_attribute_value(std::string& out, std::string_view value);
 
 class writer {
 public:
   /// Writes into `out`; `around` is the namespace in force there ("" where none is).
+  /// `out` must outlive the writer.
   explicit writer(std::string& out, std::string_view around = {});
 
-  writer& open(std::string_view name, std::string_view ns);  // ns "" : that of the element around it
+  /// Opens an element; an empty `ns` means that of the element around it. A `name` with a prefix ("stream:features")
+  /// is written as it is: the caller knows the prefix to be declared on the stream, and `ns` is what it stands for.
+  writer& open(std::string_view name, std::string_view ns);
   writer& attribute(std::string_view name, std::string_view value);
   writer& lang(std::string_view value);  // xml:lang, nothing when empty
   writer& text(std::string_view);
   writer& close();
   /// open + text + close.
   writer& leaf(std::string_view name, std::string_view ns, std::string_view text = {});
-  /// A whole element, copied without recursion. Namespaces `from` and `to` are the pair of content namespaces that
-  /// count as the same: an element in `from` is written as if it were in `to`.
+  /// A whole element, copied without recursion. Prefixes are not kept, namespaces are: an element without namespace
+  /// gets xmlns='', an attribute with one a prefix declared on its element.
   writer& copy(element e);
   /// The children and character data of `e`, not its own tags.
   writer& copy_content(element e);
@@ -40,10 +46,19 @@ public:
   writer& copy_attributes(element e, std::initializer_list<std::string_view> but);
 
 private:
-  void finish_tag();
+  struct open_element {
+    std::uint32_t name;  // where its name starts in stack_
+    std::uint32_t ns;    // where its namespace starts in stack_; that of the element around it when it is the same
+    std::uint32_t ns_length;
+  };
+  void begin(std::string_view name, std::string_view ns);
+  void end_of_tag();
+  [[nodiscard]] std::string_view current_namespace() const noexcept;
+
   std::string& out_;
-  std::vector<std::string> names_;       // open elements
-  std::vector<std::string> namespaces_;  // namespace in force in each
+  std::string stack_;  // `around`, then names and namespaces of the open elements
+  std::vector<open_element> open_;
+  std::uint32_t around_length_;
   bool in_tag_ = false;
 };
 

@@ -1,0 +1,347 @@
+#include "connection/stanza.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "connection/xml/parser.hpp"
+
+namespace comity {
+
+namespace {
+
+constexpr std::string_view ns_stanza_errors = "urn:ietf:params:xml:ns:xmpp-stanzas";
+constexpr std::string_view ns_delay = "urn:xmpp:delay";
+constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
+constexpr std::string_view ns_hints = "urn:xmpp:hints";
+
+constexpr std::size_t kind_count = 3;
+constexpr std::array<std::string_view, kind_count> kind_names{"message", "presence", "iq"};
+
+constexpr std::size_t type_count = 16;
+constexpr std::array<std::string_view, type_count> type_names{
+    "normal",      "chat",         "groupchat", "headline", "available", "unavailable", "subscribe", "subscribed",
+    "unsubscribe", "unsubscribed", "probe",     "get",      "set",       "result",      "error",     "invalid"};
+
+std::optional<stanza_kind> kind_of(std::string_view name) noexcept {
+  const auto* const found = std::ranges::find(kind_names, name);
+  return found == kind_names.end() ? std::nullopt : std::optional{static_cast<stanza_kind>(found - kind_names.begin())};
+}
+
+stanza_type type_of(stanza_kind kind, std::optional<std::string_view> type) noexcept {
+  using enum stanza_type;
+  const auto among = [&](stanza_type first, stanza_type last, stanza_type otherwise) {
+    if (type == to_string(error)) {
+      return error;
+    }
+    for (auto t = std::to_underlying(first); t <= std::to_underlying(last); ++t) {
+      if (type == type_names.at(t)) {
+        return static_cast<stanza_type>(t);
+      }
+    }
+    return otherwise;
+  };
+  switch (kind) {
+    case stanza_kind::message:
+      return among(normal, headline, normal);
+    case stanza_kind::presence:
+      return type ? among(unavailable, probe, invalid) : available;
+    case stanza_kind::iq:
+      return among(get, result, invalid);
+  }
+  std::unreachable();
+}
+
+std::string_view trimmed(std::string_view s) noexcept {
+  constexpr std::string_view space = " \t\r\n";
+  const auto first = s.find_first_not_of(space);
+  return first == std::string_view::npos ? std::string_view{} : s.substr(first, s.find_last_not_of(space) - first + 1);
+}
+
+// RFC 6121 §4.7.2.3: an xs:byte, 0 where there is none.
+std::optional<std::int8_t> priority_of(xml::element presence) {
+  const auto written = presence.child_text("priority", xml::ns_client);
+  if (!written) {
+    return std::int8_t{0};
+  }
+  std::string_view digits = trimmed(*written);
+  if (digits.starts_with('+') && digits.size() > 1 && digits[1] != '-') {
+    digits.remove_prefix(1);
+  }
+  std::int8_t value = 0;
+  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return failure == std::errc{} && end == digits.data() + digits.size() ? std::optional{value} : std::nullopt;
+}
+
+stanza_flags flags_of(stanza_kind kind, xml::element root) {
+  stanza_flags flags;
+  bool states = false;
+  bool others = false;
+  for (const xml::element child : root.children()) {
+    if (child.ns() == ns_chat_states) {
+      states = true;
+    } else if (child.ns() != ns_hints && !child.is("thread", xml::ns_client)) {
+      others = true;
+    }
+    flags.delay = flags.delay || child.is("delay", ns_delay);
+    flags.body = flags.body || (kind == stanza_kind::message && child.is("body", xml::ns_client));
+  }
+  flags.chat_state_only = kind == stanza_kind::message && states && !others;
+  return flags;
+}
+
+// Stanzas are made and read on any thread; each keeps a parser of its own for what is read back from bytes.
+bool read_back(std::string_view bytes, xml::document& into) {
+  static thread_local xml::parser reader;
+  static const xml::stream_context context{.content_ns = std::string{xml::ns_client}, .namespaces = {}};
+  return reader.element(bytes, context, into).has_value();
+}
+
+// How many octets an attribute value takes.
+std::size_t written_size(std::string_view value) {
+  constexpr std::string_view replaced = "&<>'\"\r\n\t";
+  if (value.find_first_of(replaced) == std::string_view::npos) {
+    return value.size();
+  }
+  std::string written;
+  xml::append_attribute_value(written, value);
+  return written.size();
+}
+
+}  // namespace
+
+// What makes stanzas: the one place beside the builder that fills their members.
+struct stanza_making {
+  static std::shared_ptr<stanza> empty() { return std::shared_ptr<stanza>{new stanza}; }
+
+  // All that is told by the element itself. False where it is no stanza.
+  static bool read(stanza& s, xml::element root) {
+    const auto kind = kind_of(root.name());
+    if (!kind) {
+      return false;
+    }
+    s.kind_ = *kind;
+    s.type_ = type_of(*kind, root.attribute("type"));
+    const auto id = root.attribute("id");
+    s.has_id_ = id.has_value();
+    s.id_ = id.value_or(std::string_view{});
+    s.lang_ = root.attribute("lang", xml::ns_xml).value_or(std::string_view{});
+    s.flags_ = flags_of(*kind, root);
+    if (s.type_ == stanza_type::available) {
+      s.priority_ = priority_of(root);
+    }
+    return true;
+  }
+
+  // Opens the stanza's element up to `from`; whatever follows, up to the end tag, is its tail.
+  static void open(xml::writer& w, std::string_view kind, const jid& from) {
+    w.open(kind, xml::ns_client);
+    if (!from.empty()) {
+      w.attribute("from", from.text());
+    }
+  }
+
+  static void take_tail(stanza& s, std::string&& written) {
+    written.erase(0, 1 + to_string(s.kind_).size());
+    written.shrink_to_fit();
+    s.tail_ = std::make_shared<const std::string>(std::move(written));
+  }
+
+  static stanza_ref of(xml::document&& parsed, const jid& from, const jid& to) {
+    parsed.rename_content(xml::ns_server, xml::ns_client);
+    const xml::element root = parsed.root();
+    auto s = empty();
+    if (!read(*s, root)) {
+      return nullptr;
+    }
+    s->from_ = from;
+    s->to_ = to;
+    std::string written;
+    xml::writer w{written, xml::ns_client};
+    open(w, root.name(), from);
+    w.copy_attributes(root, {"from", "to"});
+    w.copy_content(root);
+    w.close();
+    take_tail(*s, std::move(written));
+    if (s->kind_ == stanza_kind::iq) {
+      s->document_ = std::make_shared<const xml::document>(std::move(parsed));
+    }
+    return s;
+  }
+
+  static void mark(const stanza_ref& s, stanza_condition condition) {
+    // Still ours alone: every caller has only just built it.
+    const_cast<stanza&>(*s).own_error_ = condition;  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  }
+};
+
+std::string_view to_string(stanza_kind k) noexcept {
+  return kind_names.at(std::to_underlying(k));
+}
+
+std::string_view to_string(stanza_type t) noexcept {
+  return type_names.at(std::to_underlying(t));
+}
+
+stanza_ref stanza::make(xml::document&& parsed, const jid& from, const jid& to) {
+  return stanza_making::of(std::move(parsed), from, to);
+}
+
+stanza_ref stanza::from_wire(std::string_view bytes) {
+  xml::document parsed;
+  if (!read_back(bytes, parsed) || parsed.root().ns() != xml::ns_client) {
+    return nullptr;
+  }
+  const auto address = [&](std::string_view name) -> std::expected<jid, jid_error> {
+    const auto written = parsed.root().attribute(name);
+    return written ? jid::parse(*written) : jid{};
+  };
+  const auto from = address("from");
+  const auto to = address("to");
+  return from && to ? make(std::move(parsed), *from, *to) : nullptr;
+}
+
+std::shared_ptr<const xml::document> stanza::document() const {
+  if (document_) {
+    return document_;
+  }
+  std::string bytes;
+  wire(bytes);
+  auto parsed = std::make_shared<xml::document>();
+  if (!read_back(bytes, *parsed)) {
+    parsed->clear();  // we wrote these bytes, so this does not happen; if it did, one stanza would read as empty
+  }
+  return parsed;
+}
+
+stanza_ref stanza::readdressed(const jid& to) const {
+  auto s = std::shared_ptr<stanza>{new stanza{*this}};
+  s->to_ = to;
+  return s;
+}
+
+void stanza::wire(std::string& out) const {
+  out.reserve(out.size() + wire_size());
+  out += '<';
+  out += to_string(kind_);
+  if (!to_.empty()) {
+    out += " to='";
+    xml::append_attribute_value(out, to_.text());
+    out += '\'';
+  }
+  out += *tail_;
+}
+
+std::size_t stanza::wire_size() const noexcept {
+  constexpr std::size_t around_to = std::string_view{" to=''"}.size();
+  return 1 + to_string(kind_).size() + (to_.empty() ? 0U : around_to + written_size(to_.text())) + tail_->size();
+}
+
+struct stanza_builder::state {
+  state(stanza_kind kind, const jid& from) { stanza_making::open(out, to_string(kind), from); }
+  std::string written;
+  xml::writer out{written, xml::ns_client};
+  std::shared_ptr<stanza> made = stanza_making::empty();
+};
+
+stanza_builder::stanza_builder(stanza_kind kind, stanza_type type, const jid& from, const jid& to, std::string_view id,
+                               std::string_view lang)
+    : state_{std::make_unique<state>(kind, from)} {
+  stanza& s = *state_->made;
+  s.kind_ = kind;
+  s.type_ = type;
+  s.from_ = from;
+  s.to_ = to;
+  s.lang_ = lang;
+  // RFC 6120 §8.2.3: an IQ always has one, be it empty (§8.3.1 rule 3).
+  if (!id.empty() || kind == stanza_kind::iq) {
+    s.id_ = id;
+    s.has_id_ = true;
+    state_->out.attribute("id", id);
+  }
+  if (type != stanza_type::normal && type != stanza_type::available && type != stanza_type::invalid) {
+    state_->out.attribute("type", to_string(type));
+  }
+  state_->out.lang(lang);
+}
+
+stanza_builder::~stanza_builder() = default;
+
+xml::writer& stanza_builder::writer() noexcept {
+  return state_->out;
+}
+
+stanza_ref stanza_builder::finish() {
+  state_->out.close();
+  auto s = std::move(state_->made);
+  stanza_making::take_tail(*s, std::move(state_->written));
+  // What rules ask of content is read off the bytes themselves, so that it cannot differ from what is sent.
+  if (s->kind_ == stanza_kind::message || s->type_ == stanza_type::available) {
+    const auto parsed = s->document();
+    s->flags_ = flags_of(s->kind_, parsed->root());
+    if (s->type_ == stanza_type::available) {
+      s->priority_ = priority_of(parsed->root());
+    }
+  }
+  return s;
+}
+
+stanza_ref error_reply(const stanza& request, stanza_condition condition, std::string_view text) {
+  return error_reply(request, condition, {}, text, {}, {});
+}
+
+stanza_ref error_reply(const stanza& request, stanza_condition condition, std::string_view type, std::string_view text,
+                       std::string_view app_condition, std::string_view app_ns) {
+  // RFC 6120 §8.3.1 rule 8, §8.2.3: an error is never answered, nor is a result (THREATS D8).
+  if (request.type() == stanza_type::error || request.type() == stanza_type::result) {
+    return nullptr;
+  }
+  // §8.3.1 rules 2 and 3: addresses swapped, id repeated.
+  stanza_builder answer{request.kind(), stanza_type::error, request.to(), request.from(), request.id()};
+  xml::writer& w = answer.writer();
+  if (request.kind() == stanza_kind::iq) {
+    w.copy_content(request.document()->root());
+  }
+  w.open("error", xml::ns_client).attribute("type", type.empty() ? error_type(condition) : type);
+  w.leaf(to_string(condition), ns_stanza_errors);
+  if (!text.empty()) {
+    w.open("text", ns_stanza_errors).lang("en").text(text).close();
+  }
+  if (!app_condition.empty()) {
+    w.leaf(app_condition, app_ns);
+  }
+  w.close();
+  auto made = answer.finish();
+  stanza_making::mark(made, condition);
+  return made;
+}
+
+stanza_ref with_delay(const stanza& s, const jid& from, std::string_view stamp) {
+  const auto parsed = s.document();
+  std::string written;
+  xml::writer w{written, xml::ns_client};
+  w.open(to_string(s.kind()), xml::ns_client);
+  for (const auto& [name, address] : {std::pair{"from", &s.from()}, std::pair{"to", &s.to()}}) {
+    if (!address->empty()) {
+      w.attribute(name, address->text());
+    }
+  }
+  w.copy_attributes(parsed->root(), {"from", "to"});
+  for (const xml::element child : parsed->root().children()) {
+    // THREATS F9: every delay said to be by that origin, however it spells the address.
+    const auto by = child.is("delay", ns_delay) ? child.attribute("from") : std::nullopt;
+    const auto origin = by ? jid::parse(*by) : std::unexpected{jid_error::empty_part};
+    if (!origin || *origin != from) {
+      w.copy(child);
+    }
+  }
+  w.open("delay", ns_delay).attribute("from", from.text()).attribute("stamp", stamp).close().close();
+  auto delayed = stanza::from_wire(written);
+  if (delayed && s.own_error()) {
+    stanza_making::mark(delayed, *s.own_error());
+  }
+  return delayed;
+}
+
+}  // namespace comity
