@@ -1,0 +1,53 @@
+// server/config/config.hpp: reads the configuration file, and says everything that is wrong with it at once.
+//
+// Pure but for reading the files it is told to: safe from any thread, keeps nothing.
+#pragma once
+
+#include <expected>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/config/settings.hpp"
+#include "tls/context.hpp"
+
+namespace comity::config {
+
+/// One thing that is wrong with the configuration.
+struct fault {
+  std::filesystem::path file;
+  int line = 1, column = 1;
+  std::string text;  // "what is wrong; what would be right", without control characters
+  friend bool operator==(const fault&, const fault&) = default;
+};
+/// `FILE:LINE:COLUMN: what is wrong; what would be right`
+[[nodiscard]] std::string to_string(const fault&);
+
+/// Reads and checks a file; all faults at once, in the order of their places. Certificate files are not opened.
+/// Relative paths start at the file's directory, a relative SQLite file at server.data_directory.
+[[nodiscard]] std::expected<settings, std::vector<fault>> load(const std::filesystem::path& file);
+
+/// The same for a text; `file` gives messages a name and relative paths a directory.
+[[nodiscard]] std::expected<settings, std::vector<fault>> load_text(std::string_view text,
+                                                                    const std::filesystem::path& file);
+
+/// Loads every host's certificate and key; a fault stands where the file is named.
+[[nodiscard]] std::expected<std::shared_ptr<const tls::certificate_table>, std::vector<fault>> check_certificates(
+    const settings&);
+
+/// The keys in which `next` differs from `running` and which a reload leaves as they are: the caller keeps what runs
+/// and tells the operator. ("server.threads", "listen".)
+[[nodiscard]] std::vector<std::string> restart_needed(const settings& running, const settings& next);
+
+/// Every value in force as a TOML document, defaults included. Loading it yields the same settings.
+[[nodiscard]] std::string canonical(const settings&);
+
+/// deploy/comity.toml: every key with its default and what it is for.
+[[nodiscard]] std::string annotated_example();
+
+/// comity.toml(5), for man(1).
+[[nodiscard]] std::string manual_page();
+
+}  // namespace comity::config

@@ -1,0 +1,240 @@
+#include "server/config/options.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace comity::config {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = 1024 * kib;
+constexpr std::uint64_t gib = 1024 * mib;
+
+// In the order of the enumerations of settings.hpp.
+constexpr std::array level_words{"trace"sv, "debug"sv, "info"sv, "warn"sv, "error"sv};
+constexpr std::array format_words{"text"sv, "json"sv};
+constexpr std::array protocol_words{"c2s"sv};
+constexpr std::array listen_tls_words{"starttls"sv, "direct"sv};
+constexpr std::array tls_version_words{"1.2"sv, "1.3"sv};
+
+/// Ties a row to its field; `Field` is a captureless lambda from the owner to a reference, const or not.
+template <class Owner, class Field>
+constexpr option<Owner> bind(option_row row, Field /*chosen by its type*/) {
+  using target = std::remove_cvref_t<decltype(Field{}(std::declval<Owner&>()))>;
+  constexpr bool as_number = std::is_enum_v<target> || std::is_integral_v<target>;
+  return {.row = row,
+          .put =
+              [](Owner& owner, typed_value&& value) {
+                if constexpr (as_number) {
+                  Field{}(owner) = static_cast<target>(std::get<std::uint64_t>(value));
+                } else {
+                  Field{}(owner) = std::get<target>(std::move(value));
+                }
+              },
+          .value = [](const Owner& owner) -> typed_value {
+            if constexpr (as_number) {
+              return static_cast<std::uint64_t>(Field{}(owner));
+            } else {
+              return Field{}(owner);
+            }
+          }};
+}
+
+template <class Field>
+constexpr option<settings> row(std::string_view table, std::string_view key, value_kind kind, raw_value fallback,
+                               effect takes_effect, std::string_view sentence, Field field) {
+  return bind<settings>({table, key, kind, fallback, {}, takes_effect, sentence}, field);
+}
+
+template <class Owner, class Field>
+constexpr option<Owner> required(std::string_view table, std::string_view key, value_kind kind,
+                                 std::string_view example, effect takes_effect, std::string_view sentence,
+                                 Field field) {
+  return bind<Owner>({table, key, kind, {}, example, takes_effect, sentence}, field);
+}
+
+constexpr std::array all_sections{
+    section{"server", false, "The daemon itself."},
+    section{"log", false, "What is said on standard error: one line an event."},
+    section{"storage", false, "Where accounts, rosters and messages are kept."},
+    section{"host", true,
+            "A domain that is served, one table each; at least one is needed. The certificate of the first answers a "
+            "TLS ClientHello that names no server."},
+    section{"listen", true,
+            "A port that is listened on, one table each. Without any, clients are taken in on port 5222 by STARTTLS "
+            "and on port 5223 by direct TLS, as shown here."},
+    section{"tls", false, "What TLS must be like, for every port and host."},
+    section{"limits", false,
+            "What a peer may use up. Sizes count an element from its < to its >; what is exactly at a limit passes."},
+    section{"metrics", false, "What Prometheus and health checks ask, by plain HTTP."}};
+
+const std::array all_options{
+    row("server", "data_directory", file_path{}, "/var/lib/comity"sv, effect::at_restart,
+        "The directory of everything the server keeps; it must be able to write there.",
+        [](auto& s) -> auto& { return s.server.data_directory; }),
+    row("server", "admin_socket", socket_path{}, "/run/comity/admin.sock"sv, effect::at_restart,
+        "The UNIX socket that comityctl(1) talks to.", [](auto& s) -> auto& { return s.server.admin_socket; }),
+    row("server", "threads", whole_number{0, 256}, 0, effect::at_restart,
+        "How many event loops serve the connections, one thread each; 0 is one for each processor core.",
+        [](auto& s) -> auto& { return s.server.threads; }),
+    row("server", "shutdown_timeout", duration{100ms, 10min}, "10s"sv, effect::at_reload,
+        "How long a graceful stop waits for streams to say goodbye and for queued work to be stored.",
+        [](auto& s) -> auto& { return s.server.shutdown_timeout; }),
+
+    row("log", "level", word{level_words}, "info"sv, effect::at_reload, "The least severity that is logged.",
+        [](auto& s) -> auto& { return s.log.level; }),
+    row("log", "format", word{format_words}, "text"sv, effect::at_reload,
+        "\"text\" is for people, \"json\" is one JSON object a line.", [](auto& s) -> auto& { return s.log.format; }),
+
+    row("storage", "url", storage_url{}, "sqlite:comity.db"sv, effect::at_restart,
+        "The store. Only SQLite is available in this release; a relative file lies in server.data_directory.",
+        [](auto& s) -> auto& { return s.storage.sqlite_file; }),
+
+    row("tls", "minimum_version", word{tls_version_words}, "1.2"sv, effect::at_reload,
+        "The oldest version of TLS that is spoken; older ones than 1.2 are not available (RFC 8996).",
+        [](auto& s) -> auto& { return s.tls.minimum_version; }),
+
+    // RFC 6120 §13.12: a limit on stanzas must not be below 10000 bytes.
+    row("limits", "stanza_size_c2s", byte_size{10'000, 64 * mib}, "256KiB"sv, effect::at_reload,
+        "The largest stanza a client may send.", [](auto& s) -> auto& { return s.limits.stanza_size_c2s; }),
+    row("limits", "unauthenticated_bytes", byte_size{10'000, mib}, "10000"sv, effect::at_reload,
+        "The largest element a client may send before it has logged in.",
+        [](auto& s) -> auto& { return s.limits.unauthenticated_bytes; }),
+    row("limits", "tls_timeout", duration{100ms, 10min}, "10s"sv, effect::at_reload,
+        "How long a TLS handshake may take, from the accepted connection or <proceed/> to its end.",
+        [](auto& s) -> auto& { return s.limits.tls_timeout; }),
+    row("limits", "handshake_timeout", duration{100ms, 10min}, "30s"sv, effect::at_reload,
+        "How long everything up to an authenticated stream may take, from the accepted connection.",
+        [](auto& s) -> auto& { return s.limits.handshake_timeout; }),
+    row("limits", "stanza_depth", whole_number{8, 1024}, 64, effect::at_reload,
+        "How deep the elements of a stanza may be nested.", [](auto& s) -> auto& { return s.limits.stanza_depth; }),
+    row("limits", "stanza_elements", whole_number{100, 1'000'000}, 5000, effect::at_reload,
+        "How many elements a stanza may have.", [](auto& s) -> auto& { return s.limits.stanza_elements; }),
+    row("limits", "element_attributes", whole_number{16, 10'000}, 256, effect::at_reload,
+        "How many attributes an element may have, namespace declarations among them.",
+        [](auto& s) -> auto& { return s.limits.element_attributes; }),
+    row("limits", "connections_per_ip", whole_number{1, 1'000'000}, 1000, effect::at_reload,
+        "How many connections one IP address may hold.", [](auto& s) -> auto& { return s.limits.connections_per_ip; }),
+    row("limits", "unauthenticated_per_ip", whole_number{1, 1'000'000}, 50, effect::at_reload,
+        "How many of them may be not yet authenticated.",
+        [](auto& s) -> auto& { return s.limits.unauthenticated_per_ip; }),
+    row("limits", "send_queue_bytes", byte_size{16 * kib, gib}, "1MiB"sv, effect::at_reload,
+        "How much may wait for a slow reader before its stream is closed with <resource-constraint/>.",
+        [](auto& s) -> auto& { return s.limits.send_queue_bytes; }),
+    row("limits", "resources_per_user", whole_number{1, 1000}, 10, effect::at_reload,
+        "How many resources an account may have bound at once.",
+        [](auto& s) -> auto& { return s.limits.resources_per_user; }),
+
+    row("metrics", "address", inet_address{}, "127.0.0.1:9568"sv, effect::at_restart,
+        "Where /metrics, /healthz and /readyz are served. Nobody is asked for a password there: keep it on loopback "
+        "or behind a firewall. Port 0 is any free port, told in the log.",
+        [](auto& s) -> auto& { return s.metrics.address; })};
+
+const std::array all_host_options{
+    required<host_settings>("host", "domain", domain_name{}, "\"example.org\"", effect::at_reload,
+                            "The domain, the part of an address after the @.",
+                            [](auto& h) -> auto& { return h.domain; }),
+    required<host_settings>("host", "certificate", file_path{}, "\"certs/example.org.crt\"", effect::at_reload,
+                            "The file of its certificate chain: PEM, the domain's own certificate first.",
+                            [](auto& h) -> auto& { return h.certificate; }),
+    required<host_settings>("host", "private_key", file_path{}, "\"certs/example.org.key\"", effect::at_reload,
+                            "The file of the certificate's private key: PEM, not readable by group or others.",
+                            [](auto& h) -> auto& { return h.private_key; })};
+
+const std::array all_listen_options{
+    required<listen_settings>("listen", "address", inet_address{}, "\"[::]:5222\"", effect::at_restart,
+                              "A numeric address and a port; [::] takes IPv4 in as well. Port 0 is any free port, told "
+                              "in the log.",
+                              [](auto& l) -> auto& { return l.address; }),
+    bind<listen_settings>({"listen",
+                           "protocol",
+                           word{protocol_words},
+                           "c2s"sv,
+                           {},
+                           effect::at_restart,
+                           "Who connects here: \"c2s\" is clients, and all there is in this release."},
+                          [](auto& l) -> auto& { return l.protocol; }),
+    bind<listen_settings>({"listen",
+                           "tls",
+                           word{listen_tls_words},
+                           "starttls"sv,
+                           {},
+                           effect::at_restart,
+                           "\"starttls\" begins in the clear and demands an upgrade (RFC 6120); \"direct\" begins with "
+                           "TLS (XEP-0368)."},
+                          [](auto& l) -> auto& { return l.tls; })};
+
+}  // namespace
+
+std::span<const section> sections() noexcept {
+  return all_sections;
+}
+std::span<const option<settings>> options() noexcept {
+  return all_options;
+}
+std::span<const option<host_settings>> host_options() noexcept {
+  return all_host_options;
+}
+std::span<const option<listen_settings>> listen_options() noexcept {
+  return all_listen_options;
+}
+
+std::vector<const option_row*> rows_of(std::string_view section_name) {
+  std::vector<const option_row*> rows;
+  const auto collect = [&](const auto& from) {
+    for (const auto& o : from) {
+      if (o.row.table == section_name) {
+        rows.push_back(&o.row);
+      }
+    }
+  };
+  collect(all_options);
+  collect(all_host_options);
+  collect(all_listen_options);
+  return rows;
+}
+
+namespace {
+
+/// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours, each at a cost of 1.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before_last(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
+  std::vector<std::size_t> now(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) {
+    last[j] = j;
+  }
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    now[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = last[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U);
+      now[j] = std::min({last[j] + 1, now[j - 1] + 1, substituted});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        now[j] = std::min(now[j], before_last[j - 2] + 1);
+      }
+    }
+    before_last.swap(last);
+    last.swap(now);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string_view nearest(std::string_view name, std::span<const std::string_view> known) {
+  name = name.substr(0, 64);  // longer than any option; keeps the work bounded
+  std::string_view best;
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  for (const auto candidate : known) {
+    if (const auto d = distance(name, candidate); d < least) {
+      best = candidate;
+      least = d;
+    }
+  }
+  return best;
+}
+
+}  // namespace comity::config

@@ -1,0 +1,69 @@
+// server/config/values.hpp: how a single value of the configuration is written, and what it may be.
+//
+// Pure: text and numbers in, typed values or the reason of a refusal out. Nothing here knows where a value belongs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "server/config/settings.hpp"
+
+namespace comity::config {
+
+/// What the document holds: a whole number, a string, or (monostate) nothing of use here.
+using raw_value = std::variant<std::monostate, std::int64_t, std::string_view>;
+
+/// What was understood. A word of a fixed list is its place in the list.
+using typed_value = std::variant<std::uint64_t, std::chrono::milliseconds, std::string, std::filesystem::path, address>;
+
+// The kinds of value an option may have, with their bounds; both bounds are allowed.
+struct whole_number {
+  std::uint64_t least, most;
+};
+struct byte_size {
+  std::uint64_t least, most;
+};
+struct duration {
+  std::chrono::milliseconds least, most;
+};
+struct word {
+  std::span<const std::string_view> words;
+};
+struct file_path {};
+struct socket_path {};   // bounded by sockaddr_un
+struct domain_name {};   // RFC 7622 §3.2, kept enforced
+struct inet_address {};  // numeric, with a port
+struct storage_url {};
+using value_kind = std::variant<whole_number, byte_size, duration, word, file_path, socket_path, domain_name,
+                                inet_address, storage_url>;
+
+/// What would be right: `a duration from "100ms" to "1h"`. Completes "write …".
+[[nodiscard]] std::string describe(const value_kind&);
+
+/// Reads a value; relative paths start at `directory` (a storage URL keeps its own, see load). The error completes a
+/// sentence of which the value is the subject: "is too small".
+[[nodiscard]] std::expected<typed_value, std::string> read_value(const value_kind&, const raw_value&,
+                                                                 const std::filesystem::path& directory);
+
+/// The value as it would stand in a TOML file.
+[[nodiscard]] std::string written(const value_kind&, const typed_value&);
+[[nodiscard]] std::string written(const raw_value&);
+
+/// "5s", "250ms", "10m", "1h": digits and a unit.
+[[nodiscard]] std::expected<std::chrono::milliseconds, std::string> read_duration(std::string_view);
+/// "10000", "256KiB", "1MiB", "1GiB".
+[[nodiscard]] std::expected<std::uint64_t, std::string> read_size(std::string_view);
+/// "[::1]:5222", "127.0.0.1:5222"; the host comes out in its shortest form.
+[[nodiscard]] std::expected<address, std::string> read_address(std::string_view);
+
+/// Text of the operator's, made fit for a message: in double quotes, control characters escaped as TOML does, bytes
+/// that are not UTF-8 as \xNN, at most 80 characters.
+[[nodiscard]] std::string in_quotes(std::string_view);
+
+}  // namespace comity::config
