@@ -7,14 +7,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <regex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "connection/vocabulary.hpp"
 #include "server/log_line.hpp"
 
 namespace comity {
@@ -408,6 +412,47 @@ TEST(LogLevel, HasAWordForEach) {
   EXPECT_EQ(log::to_string(level::info), "info");
   EXPECT_EQ(log::to_string(level::warn), "warn");
   EXPECT_EQ(log::to_string(level::error), "error");
+}
+
+/// comityd(8) as words, its macros' quotes taken off.
+std::set<std::string> manual_words() {
+  std::ifstream in{COMITY_SOURCE_DIR "/deploy/man/comityd.8"};
+  EXPECT_TRUE(in);
+  std::set<std::string> words;
+  for (std::string word; in >> word;) {
+    words.insert(word);
+  }
+  return words;
+}
+
+TEST(DaemonManual, NamesEveryCause) {
+  const auto words = manual_words();
+  for (std::size_t i = 0; i < connection::cause_count; ++i) {
+    const std::string cause{to_string(static_cast<connection::cause>(i))};
+    EXPECT_TRUE(words.contains(cause)) << cause;
+  }
+}
+
+/// Whatever a source gives to a sink as an event ("word.word" right after the level) is explained to the operator.
+TEST(DaemonManual, NamesEveryEventOfTheSources) {
+  const auto words = manual_words();
+  const std::regex event{R"re(level::[a-z]+\s*,\s*"([a-z0-9]+\.[a-z_]+)")re"};
+  std::size_t found = 0;
+  for (const auto* const folder : {"connection", "server"}) {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator{std::filesystem::path{COMITY_SOURCE_DIR} / folder}) {
+      if (entry.path().extension() != ".cpp") {
+        continue;
+      }
+      std::ifstream in{entry.path()};
+      const std::string text{std::istreambuf_iterator<char>{in}, {}};
+      for (std::sregex_iterator match{text.begin(), text.end(), event}; match != std::sregex_iterator{}; ++match) {
+        ++found;
+        EXPECT_TRUE(words.contains((*match)[1])) << (*match)[1] << " of " << entry.path();
+      }
+    }
+  }
+  EXPECT_GT(found, 0U);
 }
 
 }  // namespace
