@@ -179,8 +179,7 @@ std::uint64_t server_log::dropped() const noexcept {
 }
 
 void server_log::run(const std::shared_ptr<shared>& held) noexcept {
-  const std::shared_ptr<shared> keep = held;
-  auto& s = *keep;
+  auto& s = *held;  // the thread's own share
   std::string batch;
   bool torn = false;
   std::unique_lock lock{s.mutex};

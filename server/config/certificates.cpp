@@ -12,6 +12,7 @@ namespace comity::config {
 std::expected<std::shared_ptr<const tls::certificate_table>, std::vector<fault>> check_certificates(
     const settings& all) {
   std::vector<tls::host_certificate> hosts;
+  hosts.reserve(all.hosts.size());
   for (const auto& host : all.hosts) {
     // Certificates and SNI know A-labels only (RFC 6066 §3).
     hosts.push_back({.domain = to_a_labels(host.domain),

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <tuple>
 
@@ -259,14 +260,13 @@ private:
     }
     if (result_.listeners.empty() && !is_written_wrongly("listen")) {
       for (const auto& d : default_listeners) {
-        listen_settings listener;
+        auto& listener = result_.listeners.emplace_back();
         for (const auto& o : listen_options()) {
           const auto text = o.row.key == "address" ? d.address : o.row.key == "protocol" ? d.protocol : d.tls;
           if (auto value = read_value(o.row.kind, text, directory_)) {
             o.put(listener, std::move(*value));
           }
         }
-        result_.listeners.push_back(listener);
       }
     }
     // A relative name of the store starts where the data is, wherever the configuration lies.
@@ -291,8 +291,7 @@ constexpr std::array advices{
     syntax_advice{"could not determine value type", "no value", "put a string in quotes"},
     syntax_advice{"encountered end-of-file", "the file ends in the middle", "finish it"},
     syntax_advice{"encountered unexpected end-of-file", "the file ends in the middle", "finish it"},
-    syntax_advice{"unescaped control characters", "a string has a control character or no end",
-                  "escape the character or close the quotes"},
+    syntax_advice{"unescaped control characters", "a string has no end on its line", "close the quotes"},
     syntax_advice{"Encountered invalid utf-8", "bytes that are no UTF-8", "save the file as UTF-8"},
     syntax_advice{"cannot redefine", {}, "keep one of them"},
 };
@@ -334,6 +333,24 @@ std::unexpected<std::vector<fault>> only(const std::filesystem::path& file, posi
   return std::unexpected(std::move(faults));
 }
 
+/// The first character that no TOML file may have anywhere. Sought before parsing: toml++ 3.3 trips over a NUL in a
+/// table's header.
+std::optional<std::pair<position, unsigned char>> control_character(std::string_view text) {
+  position at;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte == '\n') {
+      ++at.line;
+      at.column = 1;
+    } else if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7f) {
+      return std::pair{at, byte};
+    } else if ((byte & 0xc0U) != 0x80U) {
+      ++at.column;  // columns are characters
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string to_string(const fault& f) {
@@ -343,6 +360,11 @@ std::string to_string(const fault& f) {
 std::expected<settings, std::vector<fault>> load_text(std::string_view text, const std::filesystem::path& file) {
   if (text.size() > file_size_most) {
     return only(file, {}, "the file is larger than 1 MiB; name the configuration file");
+  }
+  if (const auto control = control_character(text)) {
+    return only(file, control->first,
+                fmt::format("not TOML: a control character, U+{:04X}; remove it, or write it as \\u{:04X} in a string",
+                            control->second, control->second));
   }
   // The parser throws for what is not TOML: this is the edge where that becomes a value.
   try {

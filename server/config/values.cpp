@@ -142,6 +142,40 @@ std::size_t utf8_sequence(std::string_view s) {
   return 0;
 }
 
+constexpr std::size_t message_characters = 80;
+
+/// In double quotes and, but for bytes that are not UTF-8, as TOML would have it; cut after `most` characters.
+std::string escaped(std::string_view text, std::size_t most) {
+  std::string out = "\"";
+  for (std::size_t characters = 0; !text.empty(); ++characters) {
+    if (characters == most) {
+      out += "…";
+      break;
+    }
+    const std::size_t length = utf8_sequence(text);
+    const auto lead = static_cast<unsigned char>(text.front());
+    if (length == 0) {
+      out += fmt::format("\\x{:02x}", lead);
+    } else if (lead < 0x20 || lead == 0x7f) {
+      out += fmt::format("\\u{:04X}", lead);
+    } else if (lead == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned char>(text[1]));  // C1 controls speak to terminals too
+    } else if (lead == '"' || lead == '\\') {
+      out += '\\';
+      out += text.front();
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return out + '"';
+}
+
+/// The whole of it, as a TOML string.
+std::string toml_string(std::string_view text) {
+  return escaped(text, SIZE_MAX);
+}
+
 std::expected<typed_value, std::string> read_domain(std::string_view text) {
   if (text.empty()) {
     return std::unexpected("is empty");
@@ -322,15 +356,15 @@ std::string written(const value_kind& kind, const typed_value& value) {
   return std::visit(
       overloaded{[&](std::uint64_t n) -> std::string {
                    if (const auto* const w = std::get_if<word>(&kind)) {
-                     return in_quotes(w->words[n]);
+                     return toml_string(w->words[n]);
                    }
                    return std::holds_alternative<byte_size>(kind) ? size_text(n) : std::to_string(n);
                  },
-                 [](milliseconds d) { return duration_text(d); }, [](const std::string& s) { return in_quotes(s); },
+                 [](milliseconds d) { return duration_text(d); }, [](const std::string& s) { return toml_string(s); },
                  [&](const std::filesystem::path& p) {
-                   return in_quotes(std::holds_alternative<storage_url>(kind) ? "sqlite:" + p.native() : p.native());
+                   return toml_string(std::holds_alternative<storage_url>(kind) ? "sqlite:" + p.native() : p.native());
                  },
-                 [](const address& a) { return in_quotes(to_string(a)); }},
+                 [](const address& a) { return toml_string(to_string(a)); }},
       value);
 }
 
@@ -342,31 +376,7 @@ std::string written(const raw_value& raw) {
 }
 
 std::string in_quotes(std::string_view text) {
-  constexpr std::size_t most = 80;
-  std::string out = "\"";
-  std::size_t characters = 0;
-  while (!text.empty()) {
-    if (characters++ == most) {
-      out += "…";
-      break;
-    }
-    const std::size_t length = utf8_sequence(text);
-    const auto lead = static_cast<unsigned char>(text.front());
-    if (length == 0) {
-      out += fmt::format("\\x{:02x}", lead);
-    } else if (lead < 0x20 || lead == 0x7f) {
-      out += fmt::format("\\u{:04X}", lead);
-    } else if (lead == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) {
-      out += fmt::format("\\u{:04X}", static_cast<unsigned char>(text[1]));  // C1 controls speak to terminals too
-    } else if (lead == '"' || lead == '\\') {
-      out += '\\';
-      out += text.front();
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return out + '"';
+  return escaped(text, message_characters);
 }
 
 }  // namespace comity::config

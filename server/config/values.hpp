@@ -51,7 +51,7 @@ using value_kind = std::variant<whole_number, byte_size, duration, word, file_pa
 [[nodiscard]] std::expected<typed_value, std::string> read_value(const value_kind&, const raw_value&,
                                                                  const std::filesystem::path& directory);
 
-/// The value as it would stand in a TOML file.
+/// The value whole, as it would stand in a TOML file; and one of the operator's for a message, in_quotes if a string.
 [[nodiscard]] std::string written(const value_kind&, const typed_value&);
 [[nodiscard]] std::string written(const raw_value&);
 

@@ -103,6 +103,7 @@ TEST_P(GoodFile, YieldsTheValuesExpectedAndTheyLoadAgain) {
   const auto values = canonical(loaded(contents(GetParam()), file));
   expect_kept(expectation(GetParam()), values);
   EXPECT_EQ(canonical(loaded(values, file)), values);
+  EXPECT_THAT(restart_needed(loaded(contents(GetParam()), file), loaded(values, file)), IsEmpty());
 }
 
 TEST(ConfigCorpus, HasEnoughOfBoth) {

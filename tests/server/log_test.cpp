@@ -346,6 +346,7 @@ TEST(ServerLog, EveryThreadsLinesStayWhole) {
     setup.last_wait = 10s;
     server_log l{setup};
     std::vector<std::thread> writers;
+    writers.reserve(threads);
     for (int t = 0; t < threads; ++t) {
       writers.emplace_back([&l] {
         for (int i = 0; i < each; ++i) {
