@@ -46,7 +46,7 @@ std::uint64_t amount(const typed_value& value) {
 }
 
 /// Said at the later of the two that the file names.
-void check_order(const settings& all, const value_places& places, std::vector<cross_fault>& faults) {
+void check_order(const settings& all, const value_places& places, std::vector<placed_fault>& faults) {
   for (const auto& [smaller, larger] : all_pairs) {
     const auto small_place = places.find(smaller);
     const auto large_place = places.find(larger);
@@ -74,7 +74,7 @@ void check_order(const settings& all, const value_places& places, std::vector<cr
   }
 }
 
-void check_hosts(const settings& all, std::vector<cross_fault>& faults) {
+void check_hosts(const settings& all, std::vector<placed_fault>& faults) {
   for (auto host = all.hosts.begin(); host != all.hosts.end(); ++host) {
     const auto earlier = std::find_if(all.hosts.begin(), host, [&](const auto& h) { return h.domain == host->domain; });
     if (earlier != host) {
@@ -85,7 +85,7 @@ void check_hosts(const settings& all, std::vector<cross_fault>& faults) {
   }
 }
 
-void check_addresses(const settings& all, const value_places& places, std::vector<cross_fault>& faults) {
+void check_addresses(const settings& all, const value_places& places, std::vector<placed_fault>& faults) {
   for (auto listener = all.listeners.begin(); listener != all.listeners.end(); ++listener) {
     const auto earlier = std::find_if(all.listeners.begin(), listener,
                                       [&](const auto& l) { return overlap(l.address, listener->address); });
@@ -116,8 +116,8 @@ std::span<const ordered_pair> ordered_pairs() noexcept {
   return all_pairs;
 }
 
-std::vector<cross_fault> cross_faults(const settings& all, const value_places& places) {
-  std::vector<cross_fault> faults;
+std::vector<placed_fault> cross_faults(const settings& all, const value_places& places) {
+  std::vector<placed_fault> faults;
   check_hosts(all, faults);
   check_addresses(all, places, faults);
   check_order(all, places, faults);

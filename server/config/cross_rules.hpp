@@ -20,7 +20,7 @@ struct position {
 /// Where a value stands in the file, by "table.key". Nothing for one that was refused on its own; absent for a default.
 using value_places = std::map<std::string, std::optional<position>, std::less<>>;
 
-struct cross_fault {
+struct placed_fault {
   position at;
   std::string text;
 };
@@ -32,6 +32,6 @@ struct ordered_pair {
 [[nodiscard]] std::span<const ordered_pair> ordered_pairs() noexcept;
 
 /// All faults at once. Values that were refused on their own take no part.
-[[nodiscard]] std::vector<cross_fault> cross_faults(const settings&, const value_places&);
+[[nodiscard]] std::vector<placed_fault> cross_faults(const settings&, const value_places&);
 
 }  // namespace comity::config

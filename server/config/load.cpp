@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t file_size_most = 1U << 20U;  // far beyond any sensible file; a device or a log given by mistake
 
+constexpr std::size_t line_size_most = 4096;
+
 position position_of(const toml::source_region& region) {
   // Nodes that the parser implies have no place: line 0.
   return {.line = std::max(1, static_cast<int>(region.begin.line)),
@@ -333,18 +335,30 @@ std::unexpected<std::vector<fault>> only(const std::filesystem::path& file, posi
   return std::unexpected(std::move(faults));
 }
 
-/// The first character that no TOML file may have anywhere. Sought before parsing: toml++ 3.3 trips over a NUL in a
-/// table's header.
-std::optional<std::pair<position, unsigned char>> control_character(std::string_view text) {
+/// What the parser must not be given. Control characters, which no TOML file may have anywhere, get one clear message
+/// here; and toml++ 3.3 makes a table of each part of a dotted key, then frees them by recursion, so that a line of
+/// half a million parts would exhaust the stack.
+std::optional<placed_fault> unfit(std::string_view text) {
   position at;
+  std::size_t line_bytes = 0;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte == '\n') {
       ++at.line;
       at.column = 1;
-    } else if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7f) {
-      return std::pair{at, byte};
-    } else if ((byte & 0xc0U) != 0x80U) {
+      line_bytes = 0;
+      continue;
+    }
+    if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7f) {
+      return placed_fault{at,
+                          fmt::format("not TOML: a control character, U+{:04X}; remove it, or write it as \\u{:04X} "
+                                      "in a string",
+                                      byte, byte)};
+    }
+    if (++line_bytes > line_size_most) {
+      return placed_fault{at, fmt::format("the line is longer than {} bytes; break it up", line_size_most)};
+    }
+    if ((byte & 0xc0U) != 0x80U) {
       ++at.column;  // columns are characters
     }
   }
@@ -361,10 +375,8 @@ std::expected<settings, std::vector<fault>> load_text(std::string_view text, con
   if (text.size() > file_size_most) {
     return only(file, {}, "the file is larger than 1 MiB; name the configuration file");
   }
-  if (const auto control = control_character(text)) {
-    return only(file, control->first,
-                fmt::format("not TOML: a control character, U+{:04X}; remove it, or write it as \\u{:04X} in a string",
-                            control->second, control->second));
+  if (auto fault = unfit(text)) {
+    return only(file, fault->at, std::move(fault->text));
   }
   // The parser throws for what is not TOML: this is the edge where that becomes a value.
   try {

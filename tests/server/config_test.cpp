@@ -219,11 +219,27 @@ TEST_F(ConfigFile, ThatIsADirectoryIsOneFault) {
 
 TEST_F(ConfigFile, OfOneMebibyteLoadsAndOneByteMoreDoesNot) {
   const std::string host = one_host;
-  const std::string most = host + "#" + std::string((1U << 20U) - host.size() - 2, 'x') + "\n";
+  std::string most = host;
+  most.resize(1U << 20U, '\n');
   EXPECT_TRUE(load(file(most)));
   const auto result = load(file(most + "\n"));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().at(0).text, "the file is larger than 1 MiB; name the configuration file");
+}
+
+// The least that toml++ 3.3 needs protection from: each part of a dotted key is a table in a table.
+TEST(Config, LineOf4096BytesLoadsAndOneByteMoreDoesNot) {
+  const std::string host = one_host;
+  const std::string most = "#" + std::string(4095, 'x') + "\n";
+  EXPECT_TRUE(load_text(host + most + most, "c.toml"));
+  const auto result = load_text(host + "#" + most, "c.toml");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(messages(result.error()), "c.toml:5:4097: the line is longer than 4096 bytes; break it up\n");
+  std::string deep = "a";
+  for (int i = 0; i < 400'000; ++i) {
+    deep += ".a";
+  }
+  EXPECT_FALSE(load_text("[" + deep + "]\n", "c.toml"));
 }
 
 TEST_F(ConfigFile, ThatNeverEndsIsRefused) {
