@@ -6,12 +6,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "connection/errors.hpp"
@@ -22,6 +24,8 @@
 #include "server/storage/store.hpp"
 
 namespace comity::server {
+
+class exchange;
 
 /// The way out to bound sessions. Implemented over the loops; a fake in tests. Any loop's thread.
 class outlet {
@@ -45,6 +49,26 @@ public:
 /// Wall-clock time, injected (stamps of XEP-0203, XEP-0202).
 using wall_clock = std::function<std::chrono::system_clock::time_point()>;
 
+/// The way to domains that are not hosted here. Where there is none, such stanzas are answered with
+/// <remote-server-not-found/>. Any loop's thread.
+class remote_route {
+public:
+  virtual ~remote_route() = default;
+  /// Takes a stanza for a remote domain, in order for each pair of sender and recipient. From here on the answer to a
+  /// stanza that cannot be delivered is the route's duty.
+  virtual void send(stanza_ref) = 0;
+};
+
+/// Quotas of one account (THREATS F14).
+struct account_limits {
+  std::size_t roster_items = 5000;
+  std::size_t pending_requests = 500;  // subscription requests from people outside the roster
+  std::size_t request_bytes = 10'000;  // of a request that is kept; larger ones are kept without their content
+  std::size_t offline_messages = 100;
+  std::size_t directed_presences = 1000;  // of one resource
+  std::size_t waiting = 10'000;           // stanzas of one user held up by the store
+};
+
 struct bind_failure {
   stanza_condition condition = stanza_condition::internal_server_error;
   std::string type;             // of the error element: "wait", "cancel", "modify"
@@ -59,7 +83,11 @@ public:
     server::homes& homes;
     log::sink& log;
     wall_clock now;
+    remote_route* remote = nullptr;  // none: there is no federation
+    std::string version = {};        // of this server, for XEP-0092; "" : not disclosed
+    account_limits limits = {};
   };
+  /// The loops must have stopped, or never run the router's work again, before it is destroyed.
   router(collaborators, std::vector<std::string> domains, std::uint32_t resources_per_user);
   ~router();
   router(const router&) = delete;
@@ -79,6 +107,9 @@ public:
   /// each pair of sender and recipient.
   void from_client(connection::session_ref, stanza_ref);
 
+  /// A stanza that came in from a remote domain which has proven to be its sender's; `from` and `to` are set. Any loop.
+  void from_server(stanza_ref);
+
   /// The account is gone or its password changed: its sessions are closed with that condition (THREATS C9). Any thread.
   void end_sessions(const jid& user, stream_condition);
 
@@ -89,10 +120,8 @@ public:
   /// comity_sessions: bound resources a host. Any thread.
   [[nodiscard]] std::vector<std::pair<std::string, std::size_t>> sessions_by_host() const;
 
-  struct impl;
-
 private:
-  std::unique_ptr<impl> impl_;
+  std::shared_ptr<exchange> exchange_;
 };
 
 }  // namespace comity::server

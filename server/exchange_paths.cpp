@@ -1,0 +1,285 @@
+// The paths of stanzas: who handles what, in which order (RFC 6120 §10, RFC 6121 §8).
+#include "server/exchange.hpp"
+#include "server/exchange_work.hpp"
+#include "server/modules/modules.hpp"
+
+namespace comity::server {
+namespace {
+
+/// RFC 6120 §8.2.3: what every IQ has to have. Results and errors are never answered, so nothing is found wrong there.
+bool well_formed(const stanza& iq) {
+  switch (iq.type()) {
+    case stanza_type::get:
+    case stanza_type::set:
+      return iq.has_id() && iq.document()->root().child_count() == 1;
+    case stanza_type::result:
+    case stanza_type::error:
+      return true;
+    default:
+      return false;
+  }
+}
+
+iq_request request_of(const stanza_ref& s) {
+  iq_request r;
+  r.stanza = s;
+  r.document = s->document();
+  r.payload = r.document->root().first_child();
+  return r;
+}
+
+bool accepts(const iq_service& service, const stanza& request) {
+  return request.type() == stanza_type::set ? service.set : service.get;
+}
+
+}  // namespace
+
+struct exchange::client_work {
+  exchange* self;
+  connection::session_ref session;
+  stanza_ref s;
+  [[nodiscard]] const stanza& subject() const noexcept { return *s; }
+  void operator()(account& who) const {
+    auto* sender = who.find(s->from().resourcepart());
+    // What a session sent before it lost its resource to another is worth nothing after that (THREATS F5).
+    if (sender != nullptr && sender->session == session) {
+      self->outbound(who, *sender, s);
+    }
+  }
+};
+
+struct exchange::inbound_work {
+  exchange* self;
+  stanza_ref s;
+  [[nodiscard]] const stanza& subject() const noexcept { return *s; }
+  void operator()(account& who) const { self->inbound(who, s); }
+};
+
+void exchange::from_client(connection::session_ref session, stanza_ref s) {
+  const auto& from = s->from();
+  at_home(from, client_work{.self = this, .session = session, .s = s});
+}
+
+void exchange::from_server(const stanza_ref& s) {
+  if (!hosts(s->to().domainpart())) {
+    refuse(*s, stanza_condition::remote_server_not_found);  // no relay (RFC 6120 §10.4 is for our own users)
+    return;
+  }
+  if (s->kind() == stanza_kind::iq && !well_formed(*s)) {
+    refuse(*s, stanza_condition::bad_request);
+    return;
+  }
+  if (s->kind() == stanza_kind::presence && s->type() == stanza_type::invalid) {
+    refuse(*s, stanza_condition::bad_request);  // RFC 6121 §4.7.1
+    return;
+  }
+  route(s);
+}
+
+void exchange::route(const stanza_ref& s) {
+  const jid& to = s->to();
+  if (!hosts(to.domainpart())) {
+    if (with_.remote != nullptr) {
+      with_.remote->send(s);
+    } else {
+      refuse(*s, stanza_condition::remote_server_not_found);  // RFC 6120 §10.4
+    }
+    return;
+  }
+  if (!to.has_localpart()) {
+    to_server(s);
+    return;
+  }
+  if (auto* who = find(to.bare_text())) {
+    if (s->kind() == stanza_kind::message && !who->active && !who->resources.empty()) {
+      // The path that most stanzas take: nothing to wait for, nothing to allocate. Storing for later is work.
+      if (deliver_message(s->type(), who->condition(), who->form_of(to)) != message_action::store_offline) {
+        message::inbound(*this, *who, s);
+        return;
+      }
+    }
+  }
+  at_home(to, inbound_work{.self = this, .s = s});
+}
+
+void exchange::refuse(const stanza& request, stanza_condition why) {
+  // THREATS D8: error_reply makes nothing out of errors and results.
+  if (const auto reply = error_reply(request, why); reply && !reply->to().empty()) {
+    route(reply);
+  }
+}
+
+void exchange::answer(account& who, const stanza_ref& reply) {
+  if (reply->to().bare_text() == who.user.text()) {
+    if (const auto* own = who.find(reply->to().resourcepart())) {
+      send(*own, reply);
+      return;
+    }
+  }
+  route(reply);
+}
+
+void exchange::answer_error(account& who, const stanza& request, stanza_condition why) {
+  if (const auto reply = error_reply(request, why)) {
+    answer(who, reply);
+  }
+}
+
+void exchange::outbound(account& who, bound_resource& sender, const stanza_ref& s) {
+  switch (s->kind()) {
+    case stanza_kind::message:
+      // RFC 6120 §10.3.1: without `to` it is for the sender's own account.
+      route(s->to().empty() ? s->readdressed(who.user) : s);
+      return;
+    case stanza_kind::presence:
+      presence::outbound(*this, who, sender, s);
+      return;
+    case stanza_kind::iq:
+      outbound_iq(who, s);
+      return;
+  }
+}
+
+void exchange::outbound_iq(account& who, const stanza_ref& s) {
+  if (!well_formed(*s)) {
+    answer_error(who, *s, stanza_condition::bad_request);  // THREATS F10
+    return;
+  }
+  if (s->to().empty() || s->to() == who.user) {  // RFC 6120 §10.3.3
+    inbound_iq(who, s);
+    return;
+  }
+  route(s);
+}
+
+void exchange::inbound(account& who, const stanza_ref& s) {
+  switch (s->kind()) {
+    case stanza_kind::message:
+      message::inbound(*this, who, s);
+      return;
+    case stanza_kind::presence:
+      presence::inbound(*this, who, s);
+      return;
+    case stanza_kind::iq:
+      inbound_iq(who, s);
+      return;
+  }
+}
+
+void exchange::inbound_iq(account& who, const stanza_ref& s) {
+  // An account that may not exist is asked for by the service that answers; without one it makes no difference.
+  const auto form = s->to().empty() ? address_form::bare : who.form_of(s->to());
+  switch (deliver_iq(s->type(), who.condition(), form)) {
+    case iq_action::ignore:
+      return;
+    case iq_action::answer_error:
+      answer_error(who, *s, stanza_condition::service_unavailable);
+      return;
+    case iq_action::to_resource:
+      iq_to_resource(who, s);
+      return;
+    case iq_action::by_server: {
+      const auto payload = s->document()->root().first_child();
+      const auto* service = iqs_.find(payload.name(), payload.ns());
+      if (service == nullptr || !service->of_account || !accepts(*service, *s)) {
+        answer_error(who, *s, stanza_condition::service_unavailable);  // RFC 6121 §8.5.2.1.3
+        return;
+      }
+      begin(who, iq_by_server(who, s, *service));
+      return;
+    }
+  }
+}
+
+void exchange::iq_to_resource(account& who, const stanza_ref& s) {
+  const auto* to = who.find(s->to().resourcepart());
+  const bool request = s->type() == stanza_type::get || s->type() == stanza_type::set;
+  const jid& from = s->from();
+  if (!request || from.bare_text() == who.user.text() || to->directed.contains(from) ||
+      to->directed.contains(from.bare())) {
+    send(*to, s);
+    return;
+  }
+  if (!who.roster) {
+    begin(who, iq_to_resource_later(who, s));
+    return;
+  }
+  // RFC 6121 §8.5.3.1: a request reaches a resource only from those who may know that it is there.
+  if (who.roster->shares_with(from.bare_text())) {
+    send(*to, s);
+  } else {
+    answer_error(who, *s, stanza_condition::service_unavailable);
+  }
+}
+
+job<void> exchange::iq_to_resource_later(account& who, stanza_ref s) {
+  if (co_await roster_of(who)) {
+    iq_to_resource(who, s);
+  } else {
+    answer_error(who, *s, stanza_condition::service_unavailable);
+  }
+}
+
+job<void> exchange::iq_by_server(account& who, stanza_ref s, const iq_service& service) {
+  auto request = request_of(s);
+  request.own = s->from().bare_text() == who.user.text();
+  iq_answer answered;
+  try {
+    const auto there = co_await exists(who);
+    request.present = there.value_or(false);
+    if (!there) {
+      answered = error_reply(*s, stanza_condition::internal_server_error);
+    } else if (!*there && !service.hides_absence) {
+      answered = error_reply(*s, stanza_condition::service_unavailable);  // RFC 6121 §8.5.1
+    } else {
+      answered = co_await service.of_account(std::move(request), who);
+    }
+  } catch (const std::exception& e) {
+    with_.log.write(log::level::error, "router.iq_failed", {{"ns", service.ns}, {"reason", e.what()}});
+    answered = {};
+  }
+  // Exactly one answer, whatever happened (THREATS F10).
+  answer(who, answered.reply ? answered.reply : error_reply(*s, stanza_condition::internal_server_error));
+  if (answered.then) {
+    answered.then();
+  }
+}
+
+void exchange::to_server(const stanza_ref& s) {
+  switch (s->kind()) {
+    case stanza_kind::message:
+      // RFC 6120 §10.5.1: nobody reads the server's mail.
+      refuse(*s, stanza_condition::service_unavailable);
+      return;
+    case stanza_kind::presence:
+      return;  // the server has no presence to share; a probe of it is nobody's subscription
+    case stanza_kind::iq:
+      iq_to_server(s);
+      return;
+  }
+}
+
+void exchange::iq_to_server(const stanza_ref& s) {
+  if (s->type() != stanza_type::get && s->type() != stanza_type::set) {
+    return;
+  }
+  const auto request = request_of(s);
+  const auto* service = iqs_.find(request.payload.name(), request.payload.ns());
+  if (s->to().has_resource() || service == nullptr || !service->of_server || !accepts(*service, *s)) {
+    refuse(*s, stanza_condition::service_unavailable);  // RFC 6120 §8.4
+    return;
+  }
+  stanza_ref reply;
+  try {
+    reply = service->of_server(request);
+  } catch (const std::exception& e) {
+    with_.log.write(log::level::error, "router.iq_failed", {{"ns", service->ns}, {"reason", e.what()}});
+  }
+  if (reply) {
+    route(reply);
+  } else {
+    refuse(*s, stanza_condition::internal_server_error);
+  }
+}
+
+}  // namespace comity::server

@@ -1,0 +1,68 @@
+// server/modules/modules.hpp: the modules, each with the way in that the exchange uses. A module is one .cpp beside
+// this file; all functions run on the home loop of the account they are given, as a piece of its work.
+#pragma once
+
+#include "server/account.hpp"
+#include "server/modules/module.hpp"
+
+namespace comity::server {
+
+class exchange;
+
+namespace presence {
+/// A client's presence, whatever its type and addressee (RFC 6121 §4; subscriptions are handed on).
+void outbound(exchange&, account&, bound_resource& sender, const stanza_ref&);
+void inbound(exchange&, account&, const stanza_ref&);
+/// The resource has ended and is no longer in the account: whoever saw it available is told (RFC 6121 §4.5.2).
+void ended(exchange&, account&, bound_resource gone);
+/// The last presence of every available resource, to one contact; or unavailable presence in its place.
+void send_current(exchange&, account&, const jid& contact);
+void send_unavailable(exchange&, account&, const jid& contact);
+}  // namespace presence
+
+namespace subscription {
+/// A stanza of type subscribe, subscribed, unsubscribe, unsubscribed (RFC 6121 §3).
+job<void> outbound(exchange&, account&, stanza_ref);
+job<void> inbound(exchange&, account&, stanza_ref);
+}  // namespace subscription
+
+namespace roster {
+void serve(iq_table&, exchange&);
+/// A roster push of the item to all interested resources (RFC 6121 §2.1.6).
+void push(exchange&, account&, const storage::roster_item&);
+}  // namespace roster
+
+namespace message {
+/// RFC 6121 §8.5. Also called outside the account's work where it is idle and somebody is bound: then nothing of it
+/// waits for the store.
+void inbound(exchange&, account&, const stanza_ref&);
+}  // namespace message
+
+namespace offline {
+void serve(iq_table&);
+/// Keeps the message for later, or tells its sender (XEP-0160).
+job<void> keep(exchange&, account&, stanza_ref);
+/// Hands all that is kept to that session, then forgets it.
+job<void> hand_over(exchange&, account&, connection::session_ref);
+}  // namespace offline
+
+namespace disco {
+void serve(iq_table&, exchange&);
+}
+namespace ping {
+void serve(iq_table&);
+}
+namespace version {
+void serve(iq_table&, exchange&);
+}
+namespace time {
+void serve(iq_table&, exchange&);
+}
+namespace vcard {
+void serve(iq_table&, exchange&);
+}
+namespace last {
+void serve(iq_table&, exchange&);
+}
+
+}  // namespace comity::server

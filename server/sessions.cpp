@@ -1,0 +1,88 @@
+// Binding and ending of sessions: the part of exchange that decides who is connected (RFC 6120 §7).
+#include <algorithm>
+
+#include "server/exchange.hpp"
+#include "server/exchange_work.hpp"
+#include "server/modules/modules.hpp"
+#include "tls/crypto.hpp"
+
+namespace comity::server {
+namespace {
+
+constexpr std::size_t resource_bits = 96;
+
+/// Takes the resource out of the account; it is then told of by presence::ended.
+bound_resource take(account& who, std::size_t index) {
+  bound_resource gone = std::move(who.resources[index]);
+  who.resources.erase(who.resources.begin() + static_cast<std::ptrdiff_t>(index));
+  return gone;
+}
+
+}  // namespace
+
+void exchange::bind(connection::session_ref session, const jid& user, std::string wanted,
+                    std::move_only_function<void(std::expected<jid, bind_failure>)> done) {
+  at_home(user, [this, session, wanted = std::move(wanted), done = std::move(done)](account& who) mutable {
+    bind_here(who, session, wanted, done);
+  });
+}
+
+void exchange::bind_here(account& who, connection::session_ref session, const std::string& wanted,
+                         std::move_only_function<void(std::expected<jid, bind_failure>)>& done) {
+  // RFC 6120 §7.6: the server's choice cannot be guessed; §7.7.2.1: a client's is made conformant or refused.
+  const auto full = who.user.with_resource(wanted.empty() ? tls::random_token(resource_bits) : wanted);
+  if (!full) {
+    done(std::unexpected{bind_failure{.condition = stanza_condition::bad_request, .type = "modify"}});
+    return;
+  }
+  const auto same = std::ranges::find(who.resources, *full, &bound_resource::full);
+  if (same == who.resources.end()) {
+    if (who.resources.size() >= configuration().resources_per_user) {  // RFC 6120 §7.6.2.1, XEP-0205
+      done(std::unexpected{
+          bind_failure{.condition = stanza_condition::resource_constraint, .type = "wait", .resource_limit = true}});
+      return;
+    }
+    count_session(who.user.domainpart(), true);
+  } else {
+    // RFC 6120 §7.7.2.2: the newcomer has it. Its peers see the old one go before the new one comes (THREATS F5).
+    with_.outlet.close(same->session, stream_condition::conflict, "resource bound by another session");
+    presence::ended(*this, who, take(who, static_cast<std::size_t>(same - who.resources.begin())));
+  }
+  bound_resource mine;
+  mine.session = session;
+  mine.full = *full;
+  who.resources.push_back(std::move(mine));
+  done(*full);
+}
+
+void exchange::unbind(connection::session_ref session, const jid& full) {
+  // Marked before it is this account's turn: what is handed out meanwhile is not handed to a dead session.
+  if (auto* who = find(full.bare_text())) {
+    if (auto* mine = who->find(full.resourcepart()); mine != nullptr && mine->session == session) {
+      mine->ending = true;
+    }
+  }
+  at_home(full, [this, session, full](account& who) {
+    const auto mine = std::ranges::find(who.resources, full, &bound_resource::full);
+    if (mine == who.resources.end() || mine->session != session) {
+      return;
+    }
+    count_session(who.user.domainpart(), false);
+    presence::ended(*this, who, take(who, static_cast<std::size_t>(mine - who.resources.begin())));
+  });
+}
+
+void exchange::end_sessions(const jid& user, stream_condition why) {
+  at_home(user, [this, why](account& who) {
+    while (!who.resources.empty()) {
+      auto gone = take(who, who.resources.size() - 1);
+      with_.outlet.close(gone.session, why, {});
+      count_session(who.user.domainpart(), false);
+      presence::ended(*this, who, std::move(gone));
+    }
+    who.roster.reset();
+    who.offline_unread = true;
+  });
+}
+
+}  // namespace comity::server

@@ -1,0 +1,54 @@
+// tests/fakes/manual_homes.hpp: the loops of a router on one thread, turned by hand. What is asked for while no turn is
+// being run waits for the next, as it does between loops; within a turn it runs at once, as on one's own loop.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <utility>
+
+#include "server/router.hpp"
+
+namespace comity::fakes {
+
+class manual_homes final : public server::homes {
+public:
+  void at_home(const jid&, std::move_only_function<void()> work) override {
+    if (turning_) {
+      work();
+      return;
+    }
+    const std::lock_guard lock{mutex_};
+    queue_.push_back(std::move(work));
+  }
+  /// Runs all that waits, and all that this asks for. True if there was anything.
+  bool turn() {
+    bool any = false;
+    for (;;) {
+      std::move_only_function<void()> next;
+      {
+        const std::lock_guard lock{mutex_};
+        if (queue_.empty()) {
+          return any;
+        }
+        next = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      any = true;
+      turning_ = true;
+      next();
+      turning_ = false;
+    }
+  }
+  [[nodiscard]] std::size_t waiting() const {
+    const std::lock_guard lock{mutex_};
+    return queue_.size();
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::deque<std::move_only_function<void()>> queue_;
+  static inline thread_local bool turning_ = false;
+};
+
+}  // namespace comity::fakes
