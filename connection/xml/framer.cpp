@@ -143,8 +143,8 @@ const char* framer::between_parts(const char* at, const char* end) noexcept {
     const char* const last = at + std::min(room, static_cast<std::size_t>(end - at));
     const char* const stop = std::find_if(at, last, [](char c) { return class_of(c) != byte_class::space; });
     size_ += static_cast<std::size_t>(stop - at);
-    if (stop == last && last != end && class_of(*last) == byte_class::space) {
-      refuse(stream_condition::policy_violation, true);
+    if (stop == at) {
+      refuse(stream_condition::policy_violation, true);  // THREATS A10: the run has filled the limit already
       return stop;
     }
     complete_ = frame::kind::whitespace;
