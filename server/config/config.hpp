@@ -41,6 +41,9 @@ struct fault {
 /// and tells the operator. ("server.threads", "listen".)
 [[nodiscard]] std::vector<std::string> restart_needed(const settings& running, const settings& next);
 
+/// What is in force after a reload: `next`, with the values that take a restart kept as they run.
+[[nodiscard]] settings after_reload(const settings& running, settings next);
+
 /// Every value in force as a TOML document, defaults included. Loading it yields the same settings.
 [[nodiscard]] std::string canonical(const settings&);
 

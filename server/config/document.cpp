@@ -111,6 +111,16 @@ std::vector<std::string> restart_needed(const settings& running, const settings&
   return changed;
 }
 
+settings after_reload(const settings& running, settings next) {
+  for (const auto& o : options()) {
+    if (o.row.takes_effect == effect::at_restart) {
+      o.put(next, o.value(running));
+    }
+  }
+  next.listeners = running.listeners;
+  return next;
+}
+
 std::string annotated_example() {
   std::string out;
   add_comment(out,

@@ -272,6 +272,31 @@ TEST(ConfigReload, NamesWhatTakesARestart) {
               ElementsAre("listen"));
 }
 
+TEST(ConfigReload, KeepsWhatTakesARestartAndNothingElse) {
+  const auto running = loaded(one_host);
+  const auto next = loaded(std::string{one_host} + R"(
+[server]
+data_directory = "/d"
+admin_socket = "/s"
+threads = 1
+shutdown_timeout = "1s"
+[log]
+level = "debug"
+[[listen]]
+address = "[::1]:1"
+[limits]
+stanza_depth = 32
+[metrics]
+address = "127.0.0.1:1"
+)");
+  const auto now = after_reload(running, next);
+  EXPECT_THAT(restart_needed(running, now), IsEmpty());
+  EXPECT_EQ(now.listeners, running.listeners);
+  EXPECT_EQ(now.server.shutdown_timeout, 1s);
+  EXPECT_EQ(now.log.level, log::level::debug);
+  EXPECT_EQ(now.limits.stanza_depth, 32U);
+}
+
 TEST(ConfigReload, TakesTheRestAsItIs) {
   const auto running = loaded(one_host);
   const auto next = loaded(R"(
