@@ -115,9 +115,11 @@ bool plain_ldh(std::string_view name) noexcept {
       continue;
     }
     const bool hyphen = c == '-';
+    const bool allowed = hyphen || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
     // "xn--" and its like are not plain: left to ICU.
-    if (!(hyphen || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) || (hyphen && label == 0) ||
-        (hyphen && label == 3 && name[i - 1] == '-') || ++label > 63) {
+    const bool misplaced = hyphen && (label == 0 || (label == 3 && name[i - 1] == '-'));
+    ++label;
+    if (!allowed || misplaced || label > 63) {
       return false;
     }
   }

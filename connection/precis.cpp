@@ -28,6 +28,7 @@ std::expected<text, fault> decode(std::string_view utf8) {
   const auto capacity = static_cast<int32_t>(utf8.size());
   int32_t length = 0;
   UErrorCode status = U_ZERO_ERROR;
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): the size goes with it
   u_strFromUTF8(decoded.getBuffer(capacity), capacity, &length, utf8.data(), capacity, &status);
   decoded.releaseBuffer(U_SUCCESS(status) ? length : 0);
   if (U_FAILURE(status)) {

@@ -22,6 +22,7 @@ struct framer_limits {
   std::uint32_t elements = 5000;            // elements in one stanza, itself included
   std::uint32_t attributes = 256;           // attributes of one element, namespace declarations included
   std::uint32_t namespaces = 64;            // namespace declarations of one element
+  std::uint32_t namespace_bytes = 1024;     // the name that one of them declares, as written
 };
 
 /// What the framer found. `bytes` is always how much of the fed input belongs to what is told.
@@ -85,11 +86,13 @@ private:
   std::uint32_t elements_ = 0;
   std::uint32_t attributes_ = 0;
   std::uint32_t namespaces_ = 0;
+  std::uint32_t value_ = 0;  // bytes of the value of a namespace declaration
   state state_{};
   std::uint8_t token_ = 0;  // how much of a fixed text ("<?xml", "[CDATA[", "xmlns") has matched
   frame::kind complete_ = frame::kind::need_more;
   stream_condition condition_ = stream_condition::undefined_condition;
   bool too_big_ = false;
+  bool declares_namespace_ = false;  // the attribute that is coming in
   bool opened_ = false;
   bool declared_ = false;  // an XML declaration has been seen
 };

@@ -3,8 +3,8 @@
 #include <expat.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include "connection/xml/writer.hpp"
@@ -99,14 +99,20 @@ public:
 
   // The synthetic root, of our own making.
   void enter(const stream_context& context) {
-    std::string root = "<stream:stream xmlns:stream='";
-    root.append(ns_streams).append("' xmlns='");
+    std::string root = "<root xmlns='";
     append_attribute_value(root, context.content_ns);
     root += '\'';
-    for (const auto& [prefix, uri] : context.namespaces) {
+    const auto declare = [&](std::string_view prefix, std::string_view uri) {
       root.append(" xmlns:").append(prefix).append("='");
       append_attribute_value(root, uri);
       root += '\'';
+    };
+    if (std::ranges::find(context.namespaces, "stream", &std::pair<std::string, std::string>::first) ==
+        context.namespaces.end()) {
+      declare("stream", ns_streams);
+    }
+    for (const auto& [prefix, uri] : context.namespaces) {
+      declare(prefix, uri);
     }
     root += '>';
     feed(root);
@@ -214,7 +220,7 @@ private:
   }
 
   static void on_namespace(void* p, const XML_Char* prefix, const XML_Char* uri) {
-    if (session& s = self(p); s.header_ != nullptr && s.depth_ == 0) {
+    if (const session& s = self(p); s.header_ != nullptr && s.depth_ == 0) {
       s.header_->namespaces.emplace_back(prefix == nullptr ? "" : prefix, uri == nullptr ? "" : uri);
     }
   }
@@ -294,6 +300,16 @@ private:
 };
 
 }  // namespace
+
+stream_context context_of(const stream_header& header) {
+  stream_context context{.content_ns = header.content_ns, .namespaces = {}};
+  for (const auto& [prefix, uri] : header.namespaces) {
+    if (!prefix.empty() && (prefix != "stream" || uri != ns_streams)) {
+      context.namespaces.emplace_back(prefix, uri);
+    }
+  }
+  return context;
+}
 
 struct parser::state {
   std::unique_ptr<session> client;

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "connection/errors.hpp"
@@ -35,13 +36,18 @@ struct stream_header {
   std::vector<std::pair<std::string, std::string>> namespaces;
 };
 
-/// The root a stanza is parsed inside: what its stream header declared. The value for nearly all streams is
-/// `common_context(content namespace)`; a stream that declares other prefixes has one of its own.
+/// The root a stanza is parsed inside: what its stream header declared. Nearly all streams declare the usual two
+/// namespaces and share one root a loop; a stream that declares other prefixes has one of its own.
 struct stream_context {
   std::string content_ns;
-  std::vector<std::pair<std::string, std::string>> namespaces;  // declared prefixes other than "stream"/""
+  /// Declared prefixes, but for the default one and for "stream" where it stands for the streams namespace, which it
+  /// does unless it is listed here.
+  std::vector<std::pair<std::string, std::string>> namespaces;
   [[nodiscard]] bool common() const noexcept { return namespaces.empty(); }
 };
+
+/// The context that a header sets up for what comes behind it.
+[[nodiscard]] stream_context context_of(const stream_header&);
 
 class parser {
 public:

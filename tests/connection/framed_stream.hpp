@@ -107,12 +107,7 @@ inline std::optional<stream_condition> judged(std::string_view input, std::size_
       if (!header) {
         return header.error();
       }
-      context.content_ns = header->content_ns;
-      for (const auto& [prefix, uri] : header->namespaces) {
-        if (!prefix.empty() && prefix != "stream") {
-          context.namespaces.emplace_back(prefix, uri);
-        }
-      }
+      context = xml::context_of(*header);
     } else if (p.kind == xml::frame::kind::stanza) {
       xml::document d;
       const auto parsed = parser.element(p.text, context, d);

@@ -221,6 +221,19 @@ TEST(Framer, RefusesNamespacesOverTheLimitPerElement) {  // THREATS A13
   }
 }
 
+TEST(Framer, RefusesANamespaceNameOverTheLimit) {  // THREATS A13
+  for (const std::size_t size : {1023U, 1024U, 1025U, 5000U}) {
+    for (const std::string_view declared : {" xmlns='", " xmlns:p = '"}) {
+      const std::string before = header + "<m id='" + std::string(2000, 'i') + "'" + std::string{declared};
+      const framed f = framed_any_way(before + std::string(size, 'n') + "' x='" + std::string(2000, 'x') + "'/>");
+      EXPECT_EQ(f.error, size <= 1024 ? std::nullopt : std::optional{policy_violation}) << size;
+      if (size > 1024) {
+        EXPECT_EQ(f.consumed, before.size() + 1025);
+      }
+    }
+  }
+}
+
 // --- what it refuses by itself ---
 
 struct refusal {

@@ -101,7 +101,7 @@ TEST(Parser, TakesNothingButOneWholeElement) {
   for (const std::string_view bad :
        {"", " ", "<a/> ", " <a/>", "<a/><b/>", "<a>", "<a", "x", "<a/>x", "</stream:stream>", "</stream:stream><a/>",
         "<a/></stream:stream>", "<a/></stream:stream><stream:stream xmlns:stream='http://etherx.jabber.org/streams'>",
-        "<a/><", "<a></a>\n"}) {
+        "</root>", "<a/></root>", "<a/><", "<a></a>\n"}) {
     EXPECT_EQ(parsed(bad), not_well_formed) << bad;
   }
 }
@@ -132,6 +132,22 @@ TEST(Parser, KeepsContextsApart) {
   EXPECT_EQ(unbound.error(), bad_namespace_prefix);
   ASSERT_TRUE(p.element("<a/>", {.content_ns = "", .namespaces = {}}, d));
   EXPECT_EQ(d.root().ns(), "");
+}
+
+TEST(Parser, TakesPrefixesAsTheHeaderDeclaredThem) {
+  xml::parser p;
+  const auto header = p.header(
+      "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' xmlns:stream='urn:other' "
+      "xmlns:xml='http://www.w3.org/XML/1998/namespace'>");
+  ASSERT_TRUE(header);
+  const xml::stream_context context = xml::context_of(*header);
+  EXPECT_FALSE(context.common());
+  xml::document d;
+  ASSERT_TRUE(p.element("<a xml:lang='de'><s:b/><stream:c/></a>", context, d));
+  EXPECT_EQ(d.root().ns(), xml::ns_client);
+  EXPECT_TRUE(d.root().child("b", xml::ns_streams));
+  EXPECT_TRUE(d.root().child("c", "urn:other"));
+  EXPECT_TRUE(xml::context_of(*p.header(client_header)).common());
 }
 
 TEST(Parser, ForgetsDistinctNamesInTime) {  // THREATS A15: renewed many times over, and every stanza is answered
@@ -272,7 +288,12 @@ TEST(StreamContent, TheLargestLegalStanzasAreCheap) {  // THREATS A11, A13
   for (int i = 0; i < 64; ++i) {
     declarations += " xmlns:p" + std::to_string(i) + "='urn:" + std::to_string(i) + "'";
   }
-  for (const std::string& stanza : {"<m>" + children + "</m>", "<m" + declarations + attributes + "/>"}) {
+  std::string long_named = " xmlns:p='" + std::string(1024, 'n') + "'";
+  for (int i = 0; i < 100; ++i) {
+    long_named += " p:a" + std::to_string(i) + "='x'";
+  }
+  for (const std::string& stanza :
+       {"<m>" + children + "</m>", "<m" + declarations + attributes + "/>", "<m" + long_named + "/>"}) {
     const std::clock_t begin = std::clock();
     EXPECT_EQ(judged(std::string{client_header} + stanza, 4096), std::nullopt);
     EXPECT_LT(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC, 0.2);  // 20 ms, with room for sanitizers
