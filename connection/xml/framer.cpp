@@ -396,6 +396,13 @@ const char* framer::in_cdata(const char* at, const char* end) noexcept {
 }
 
 const char* framer::in_start_tag(const char* at, const char* end) noexcept {
+  do {
+    at = step_in_start_tag(at, end);
+  } while (at != end && state_ >= state::tag_name && state_ <= state::slash);
+  return at;
+}
+
+inline const char* framer::step_in_start_tag(const char* at, const char* end) noexcept {
   switch (state_) {
     case state::tag_name: {
       const char* const from = at;
@@ -431,26 +438,18 @@ const char* framer::in_start_tag(const char* at, const char* end) noexcept {
       }
       return at + 1;
     case state::attribute_name: {
-      for (; at != end && class_of(*at) == byte_class::name; ++at) {
-        if (token_ < xmlns.size()) {
-          token_ = *at == xmlns[token_] ? static_cast<std::uint8_t>(token_ + 1U) : no_match;
-        } else if (token_ == xmlns.size()) {
-          token_ = no_match;
-          if (*at == ':') {
-            count_namespace();
-            if (state_ == state::failed) {
-              return at + 1;
-            }
-          }
-        }
+      const char* const stop = std::find_if(at, end, [](char c) { return class_of(c) != byte_class::name; });
+      for (; at != stop && token_ <= xmlns.size(); ++at) {
+        const char wanted = token_ < xmlns.size() ? xmlns[token_] : ':';
+        token_ = *at == wanted ? static_cast<std::uint8_t>(token_ + 1U) : no_match;
       }
-      if (at != end) {
+      if (stop != end) {
         state_ = state::behind_attribute_name;
-        if (token_ == xmlns.size()) {
+        if (token_ == xmlns.size() || token_ == xmlns.size() + 1) {
           count_namespace();
         }
       }
-      return at;
+      return stop;
     }
     case state::behind_attribute_name: {
       const byte_class c = class_of(*at++);

@@ -67,6 +67,7 @@ private:
   const char* between_parts(const char* at, const char* end) noexcept;
   const char* inside_part(const char* at, const char* end) noexcept;
   const char* in_start_tag(const char* at, const char* end) noexcept;
+  const char* step_in_start_tag(const char* at, const char* end) noexcept;
   const char* in_cdata(const char* at, const char* end) noexcept;
   void begin_markup() noexcept;
   bool opens_declaration(char) noexcept;
