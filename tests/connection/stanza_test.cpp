@@ -265,7 +265,8 @@ TEST(ErrorReply, GivesEveryConditionItsRecommendedType) {
   for (std::size_t i = 0; i < stanza_condition_count; ++i) {
     const auto condition = static_cast<stanza_condition>(i);
     const auto answer = error_reply(*request, condition);
-    const auto error = answer->document()->root().child("error", xml::ns_client);
+    const auto document = answer->document();  // the element below is a view into it
+    const auto error = document->root().child("error", xml::ns_client);
     EXPECT_EQ(error.attribute("type"), error_type(condition));
     EXPECT_TRUE(error.child(to_string(condition), "urn:ietf:params:xml:ns:xmpp-stanzas"));
   }
