@@ -69,9 +69,12 @@ public:
   [[nodiscard]] bool encrypted() const noexcept { return established_; }
 
   /// Starts TLS as the server; then call handshake() until it says done. Bytes the socket still holds belong to TLS.
-  /// `alpn` lists what may be selected, preferred first; an offer without overlap ends in no_application_protocol, no
-  /// offer at all is accepted (XEP-0368 §4). Takes the certificates now in force from `context`.
-  void accept(const server_context& context, std::span<const std::string_view> alpn);
+  /// `alpn` lists what may be selected, preferred first (literals); an offer without overlap ends in
+  /// no_application_protocol, no offer at all is accepted (XEP-0368 §4). Takes the certificates now in force from
+  /// `context`, which outlives this; a ClientHello without SNI gets that of `default_domain` (A-labels) where there is
+  /// one, else the first host's.
+  void accept(const server_context& context, std::span<const std::string_view> alpn,
+              std::string_view default_domain = {});
 
   /// One step of the handshake: done, want_read, want_write, closed, truncated or failed.
   [[nodiscard]] io_result handshake();
@@ -87,7 +90,10 @@ public:
   [[nodiscard]] io_result close_notify();
 
   [[nodiscard]] const tls_failure& failure() const noexcept;
+  /// After the handshake.
   [[nodiscard]] tls_facts facts() const;
+  /// The first few application protocols that the peer offered, also where the handshake failed; none without TLS.
+  [[nodiscard]] std::vector<std::string> alpn_offered() const;
 
   /// tls-exporter (RFC 9266): 32 bytes, or empty where it must not be used (TLS 1.2 without extended master secret).
   [[nodiscard]] std::string exporter_binding() const;
@@ -98,6 +104,8 @@ private:
   struct deleter {
     void operator()(ssl_st*) const noexcept;
   };
+  [[nodiscard]] io_result outcome(int returned);
+
   int descriptor_;
   bool established_ = false;
   std::unique_ptr<ssl_st, deleter> ssl_;

@@ -1,0 +1,193 @@
+// The TLS policy of a server (RFC 9325) and the callbacks that choose by ClientHello.
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+#include <array>
+#include <cctype>
+#include <cstring>
+#include <stdexcept>
+
+#include "tls/certificate_table.hpp"
+#include "tls/connection_state.hpp"
+#include "tls/ticket_keys.hpp"
+
+namespace comity::tls {
+
+namespace {
+
+constexpr std::size_t offers_kept = 8;
+constexpr std::size_t offer_bytes_kept = 64;
+
+// RFC 9325 §4.2: forward secrecy and authenticated encryption, nothing else, in TLS 1.2.
+constexpr const char* suites_1_2 =
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
+constexpr const char* groups = "X25519:P-256:P-384:P-521";
+
+/// A big-endian number of `size` bytes at the front, taken off; false where there are too few.
+bool take_number(std::string_view& in, std::size_t size, std::size_t& number) {
+  if (in.size() < size) {
+    return false;
+  }
+  number = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    number = number << 8U | static_cast<unsigned char>(in[i]);
+  }
+  in.remove_prefix(size);
+  return true;
+}
+
+std::string_view extension(SSL* ssl, unsigned type) {
+  const unsigned char* bytes = nullptr;
+  std::size_t size = 0;
+  if (SSL_client_hello_get0_ext(ssl, type, &bytes, &size) != 1) {
+    return {};
+  }
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+/// RFC 6066 §3: the first host_name of the list; "" where there is none.
+std::string server_name(SSL* ssl) {
+  auto in = extension(ssl, TLSEXT_TYPE_server_name);
+  std::size_t list = 0, type = 0, size = 0;
+  if (!take_number(in, 2, list) || !take_number(in, 1, type) || type != TLSEXT_NAMETYPE_host_name ||
+      !take_number(in, 2, size) || in.size() < size) {
+    return {};
+  }
+  return std::string{in.substr(0, size)};
+}
+
+std::vector<std::string> offered_protocols(SSL* ssl) {
+  std::vector<std::string> names;
+  auto in = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
+  std::size_t list = 0;
+  if (!take_number(in, 2, list)) {
+    return names;
+  }
+  std::size_t size = 0;
+  while (names.size() < offers_kept && take_number(in, 1, size) && in.size() >= size) {
+    names.emplace_back(in.substr(0, std::min(size, offer_bytes_kept)));
+    in.remove_prefix(size);
+  }
+  return names;
+}
+
+bool is_ip_literal(std::string_view name) {
+  return name.find(':') != std::string_view::npos ||
+         (!name.empty() && name.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
+/// Runs twice when a HelloRetryRequest comes between: it sets the same things again.
+int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
+  auto* state = state_of(ssl);
+  state->sni = server_name(ssl);
+  state->offered = offered_protocols(ssl);
+  auto* chosen = state->table->first();  // D11
+  if (!state->sni.empty() && !is_ip_literal(state->sni)) {
+    chosen = state->table->of(state->sni);
+  } else if (auto* preferred = state->table->of(state->default_domain)) {
+    chosen = preferred;
+  }
+  if (chosen == nullptr) {
+    state->unknown_name = true;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;  // RFC 9325 §3.7 (D10)
+    return SSL_CLIENT_HELLO_ERROR;
+  }
+  SSL_set_SSL_CTX(ssl, chosen);
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+            void* /*argument*/) {
+  auto* state = state_of(ssl);
+  for (const auto ours : state->alpn) {
+    std::string_view theirs{reinterpret_cast<const char*>(in), in_size};
+    std::size_t size = 0;
+    while (take_number(theirs, 1, size) && theirs.size() >= size) {
+      const auto name = theirs.substr(0, size);
+      if (name == ours) {
+        *out = reinterpret_cast<const unsigned char*>(name.data());
+        *out_size = static_cast<unsigned char>(size);
+        return SSL_TLSEXT_ERR_OK;
+      }
+      theirs.remove_prefix(size);
+    }
+  }
+  state->no_overlap = true;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;  // RFC 7301 §3.2 (D06)
+}
+
+int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing) {
+  auto* state = state_of(ssl);
+  if (state == nullptr || state->tickets == nullptr) {
+    return 0;  // no ticket, a full handshake
+  }
+  ticket_keys::key key;
+  bool renew = false;
+  if (sealing != 0) {
+    key = state->tickets->current();
+    std::memcpy(name, key.name.data(), key.name.size());
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) {
+      return -1;
+    }
+  } else {
+    const auto found = state->tickets->named(name);
+    if (!found) {
+      return 0;
+    }
+    key = found->key;
+    renew = found->renew;
+  }
+  std::array<char, 7> digest{"SHA256"};
+  const std::array<OSSL_PARAM, 3> parameters{
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size() - 1),
+      OSSL_PARAM_construct_end()};
+  const int ready = EVP_MAC_CTX_set_params(mac, parameters.data()) == 1 &&
+                    (sealing != 0 ? EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.aes.data(), iv)
+                                  : EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.aes.data(), iv)) == 1;
+  OPENSSL_cleanse(&key, sizeof key);
+  return ready == 0 ? -1 : renew ? 2 : 1;
+}
+
+}  // namespace
+
+SSL_CTX* certificate_table::of(std::string_view name) const {
+  std::string lower{name};
+  for (auto& c : lower) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  if (lower.ends_with('.')) {
+    lower.pop_back();
+  }
+  const auto found = by_name.find(lower);
+  return found == by_name.end() ? nullptr : contexts[found->second].get();
+}
+
+context_ptr new_server_context(protocol_version minimum) {
+  context_ptr made{SSL_CTX_new(TLS_server_method())};
+  if (!made) {
+    throw std::runtime_error{"OpenSSL cannot make a context"};
+  }
+  auto* c = made.get();
+  SSL_CTX_set_min_proto_version(c, minimum == protocol_version::tls_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
+  SSL_CTX_set_max_proto_version(c, TLS1_3_VERSION);
+  SSL_CTX_set_security_level(c, 2);  // RFC 9325 §4.5: 112 bits and more
+  SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                             SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_ANTI_REPLAY);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);  // tickets alone: nothing of ours grows (THREATS B6)
+  SSL_CTX_set_num_tickets(c, 1);
+  SSL_CTX_set_max_early_data(c, 0);  // F08: no 0-RTT
+  if (SSL_CTX_set_cipher_list(c, suites_1_2) != 1 || SSL_CTX_set1_groups_list(c, groups) != 1 ||
+      SSL_CTX_set_tlsext_ticket_key_evp_cb(c, on_ticket) != 1) {
+    throw std::runtime_error{"OpenSSL refuses the TLS policy"};
+  }
+  SSL_CTX_set_client_hello_cb(c, on_client_hello, nullptr);
+  SSL_CTX_set_alpn_select_cb(c, on_alpn, nullptr);
+  return made;
+}
+
+}  // namespace comity::tls

@@ -1,0 +1,254 @@
+#include "tls/stream.hpp"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+#include <utility>
+
+#include "tls/certificate_table.hpp"
+#include "tls/connection_state.hpp"
+#include "tls/context_state.hpp"
+
+namespace comity::tls {
+
+namespace {
+
+/// THREATS B4: more than any honest peer needs in one connection.
+constexpr unsigned key_updates_allowed = 64;
+constexpr std::size_t failure_text_bytes = 120;
+
+int state_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void on_message(int sent, int /*version*/, int content, const void* bytes, std::size_t size, SSL* ssl, void* /*arg*/) {
+  if (sent == 0 && content == SSL3_RT_HANDSHAKE && size > 0 &&
+      *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE) {
+    if (auto* state = state_of(ssl)) {
+      ++state->key_updates;
+    }
+  }
+}
+
+bool would_block(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+tls_failure failure_of(unsigned long error, const connection_state& state) {
+  using enum tls_failure::kind;
+  if (state.unknown_name) {
+    return {unrecognized_name, "no host of that name: " + state.sni.substr(0, failure_text_bytes)};
+  }
+  if (state.no_overlap) {
+    return {no_application_protocol, "no application protocol in common"};
+  }
+  const int reason = ERR_GET_REASON(error);
+  if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
+    return {peer_alert, SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET)};
+  }
+  const char* text = ERR_reason_error_string(error);
+  auto what = other;
+  switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? reason : 0) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_INAPPROPRIATE_FALLBACK:
+      what = protocol_version;
+      break;
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_GROUPS:
+      what = no_shared_cipher;
+      break;
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+    case SSL_R_BAD_RECORD_TYPE:
+      what = not_tls;
+      break;
+    default:
+      break;
+  }
+  return {what, text != nullptr ? text : "TLS failed"};
+}
+
+}  // namespace
+
+connection_state* state_of(const SSL* ssl) noexcept {
+  return static_cast<connection_state*>(SSL_get_ex_data(ssl, state_index()));
+}
+
+void attach(SSL* ssl, connection_state* state) noexcept {
+  SSL_set_ex_data(ssl, state_index(), state);
+}
+
+void stream::deleter::operator()(ssl_st* ssl) const noexcept {
+  delete state_of(ssl);
+  SSL_free(ssl);
+}
+
+stream::stream(int descriptor) noexcept : descriptor_{descriptor} {
+}
+stream::~stream() = default;
+stream::stream(stream&&) noexcept = default;
+stream& stream::operator=(stream&&) noexcept = default;
+
+void stream::accept(const server_context& context, std::span<const std::string_view> alpn,
+                    std::string_view default_domain) {
+  auto state = std::make_unique<connection_state>();
+  state->table = context.current();
+  state->tickets = &context.state_->tickets;
+  state->alpn = alpn;
+  state->default_domain = default_domain;
+  ssl_.reset(SSL_new(state->table->first()));
+  if (!ssl_ || SSL_set_fd(ssl_.get(), descriptor_) != 1) {
+    throw std::runtime_error{"OpenSSL cannot make a connection"};
+  }
+  attach(ssl_.get(), state.release());
+  SSL_set_msg_callback(ssl_.get(), on_message);
+  SSL_set_accept_state(ssl_.get());
+}
+
+io_result stream::outcome(int returned) {
+  switch (SSL_get_error(ssl_.get(), returned)) {
+    case SSL_ERROR_WANT_READ:
+      return {io_status::want_read, 0};
+    case SSL_ERROR_WANT_WRITE:
+      return {io_status::want_write, 0};
+    case SSL_ERROR_ZERO_RETURN:
+      return {io_status::closed, 0};
+    case SSL_ERROR_SYSCALL:
+      return {io_status::truncated, 0};
+    default:
+      break;
+  }
+  const auto error = ERR_peek_last_error();
+  if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+    return {io_status::truncated, 0};
+  }
+  failure_ = std::make_unique<tls_failure>(failure_of(error, *state_of(ssl_.get())));
+  return {io_status::failed, 0};
+}
+
+io_result stream::handshake() {
+  ERR_clear_error();
+  const int done = SSL_do_handshake(ssl_.get());
+  if (done != 1) {
+    return outcome(done);
+  }
+  established_ = true;
+  auto* state = state_of(ssl_.get());
+  state->table.reset();  // the context in use is held by the SSL itself
+  return {io_status::done, 0};
+}
+
+io_result stream::read(std::span<char> into) {
+  if (!ssl_) {
+    const auto n = ::recv(descriptor_, into.data(), into.size(), 0);
+    if (n > 0) {
+      return {io_status::done, static_cast<std::size_t>(n)};
+    }
+    if (n < 0 && would_block(errno)) {
+      return {io_status::want_read, 0};
+    }
+    return {n == 0 ? io_status::closed : io_status::truncated, 0};
+  }
+  ERR_clear_error();
+  std::size_t got = 0;
+  const int done = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
+  if (state_of(ssl_.get())->key_updates > key_updates_allowed) {
+    failure_ = std::make_unique<tls_failure>(tls_failure{tls_failure::kind::other, "too many key updates"});
+    return {io_status::failed, 0};
+  }
+  return done == 1 ? io_result{io_status::done, got} : outcome(done);
+}
+
+io_result stream::write(std::string_view bytes) {
+  if (!ssl_) {
+    const auto n = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n >= 0) {
+      return {io_status::done, static_cast<std::size_t>(n)};
+    }
+    return {would_block(errno) ? io_status::want_write : io_status::truncated, 0};
+  }
+  ERR_clear_error();
+  std::size_t put = 0;
+  const int done = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &put);
+  return done == 1 ? io_result{io_status::done, put} : outcome(done);
+}
+
+bool stream::pending() const noexcept {
+  return ssl_ && SSL_has_pending(ssl_.get()) == 1;
+}
+
+io_result stream::close_notify() {
+  if (!ssl_ || !established_) {
+    return {io_status::done, 0};
+  }
+  ERR_clear_error();
+  const int done = SSL_shutdown(ssl_.get());
+  return done >= 0 ? io_result{io_status::done, 0} : outcome(done);
+}
+
+const tls_failure& stream::failure() const noexcept {
+  static const tls_failure none;
+  return failure_ ? *failure_ : none;
+}
+
+tls_facts stream::facts() const {
+  tls_facts f;
+  f.version = SSL_get_version(ssl_.get());
+  f.cipher = SSL_get_cipher_name(ssl_.get());
+  const unsigned char* alpn = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
+  f.alpn.assign(reinterpret_cast<const char*>(alpn), size);
+  f.sni = state_of(ssl_.get())->sni;
+  f.resumed = SSL_session_reused(ssl_.get()) == 1;
+  return f;
+}
+
+std::vector<std::string> stream::alpn_offered() const {
+  return ssl_ ? state_of(ssl_.get())->offered : std::vector<std::string>{};
+}
+
+std::string stream::exporter_binding() const {
+  static constexpr std::string_view label = "EXPORTER-Channel-Binding";
+  // RFC 9266 §4.2: in TLS 1.2 only with extended master secret, else the value is not bound to this connection alone.
+  if (!established_ || (SSL_version(ssl_.get()) < TLS1_3_VERSION && SSL_get_extms_support(ssl_.get()) != 1)) {
+    return {};
+  }
+  std::string out(32, '\0');
+  if (SSL_export_keying_material(ssl_.get(), reinterpret_cast<unsigned char*>(out.data()), out.size(), label.data(),
+                                 label.size(), nullptr, 0, 1) != 1) {
+    return {};
+  }
+  return out;
+}
+
+std::string stream::end_point_binding() const {
+  const auto* certificate = established_ ? SSL_get_certificate(ssl_.get()) : nullptr;
+  int digest = NID_undef;
+  if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr) != 1 ||
+      digest == NID_undef) {
+    return {};  // RFC 5929 §4.1: undefined for signatures without one hash of their own
+  }
+  if (digest == NID_md5 || digest == NID_sha1) {
+    digest = NID_sha256;
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
+  unsigned size = 0;
+  if (X509_digest(certificate, EVP_get_digestbynid(digest), sum.data(), &size) != 1) {
+    return {};
+  }
+  return {reinterpret_cast<const char*>(sum.data()), size};
+}
+
+}  // namespace comity::tls
