@@ -35,8 +35,9 @@ public:
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] asio::io_context& context() noexcept;
   [[nodiscard]] metrics_cell& metrics() noexcept { return metrics_; }
-  /// Coarse deadlines (100 ms); loop thread only.
-  [[nodiscard]] timer_wheel& wheel() noexcept;
+  /// Arms (or moves) a coarse deadline (100 ms), never early. Loop thread only; the entry leaves by itself when
+  /// destroyed.
+  void arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline);
 
   /// Runs `t` on this loop's thread, in the order of posting from any one thread; at once never. Any thread.
   void post(task t);

@@ -1,0 +1,45 @@
+// connection/c2s/c2s_host.hpp: what client streams need of the server around them, and the settings they run by.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "connection/jid.hpp"
+#include "connection/negotiation/stream_feature.hpp"
+#include "connection/session_ref.hpp"
+#include "connection/stanza.hpp"
+#include "connection/xml/framer.hpp"
+
+namespace comity::connection {
+
+/// Implemented by the server; outlives every stream. Called on the stream's loop. Answers may come on any thread, or
+/// before the call returns, or never (the stream's deadline covers it).
+class c2s_host {
+public:
+  virtual ~c2s_host() = default;
+  [[nodiscard]] virtual bool hosts(std::string_view domain) const = 0;
+  /// `from` of our header where the client named no host of ours.
+  [[nodiscard]] virtual std::string default_domain() const = 0;
+  virtual void ask(find_keys, std::move_only_function<void(keys_answer)>) = 0;
+  virtual void ask(check_password, std::move_only_function<void(password_answer)>) = 0;
+  virtual void bind(session_ref, bind_resource, std::move_only_function<void(bind_answer)>) = 0;
+  /// A stanza of a bound session, `from` set to its full JID.
+  virtual void received(session_ref, stanza_ref) = 0;
+  /// The bound session has ended.
+  virtual void unbind(session_ref, const jid& full) = 0;
+};
+
+/// One immutable set; a stream keeps the one it began with.
+struct c2s_settings {
+  xml::framer_limits before_authentication;
+  xml::framer_limits after_authentication;
+  std::chrono::milliseconds tls_timeout{};        // from accept or <proceed/> to a finished handshake
+  std::chrono::milliseconds handshake_timeout{};  // from accept to an authenticated stream; then again until bound
+  std::size_t send_queue_bytes = 0;
+};
+
+}  // namespace comity::connection

@@ -1,0 +1,24 @@
+#include "connection/c2s/features.hpp"
+
+#include "connection/negotiation/announcement.hpp"
+#include "connection/negotiation/bind.hpp"
+#include "connection/negotiation/compression.hpp"
+#include "connection/negotiation/sasl.hpp"
+#include "connection/negotiation/session.hpp"
+#include "connection/negotiation/starttls.hpp"
+
+namespace comity::connection {
+
+std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics) {
+  std::vector<std::unique_ptr<stream_feature>> features;
+  features.push_back(std::make_unique<starttls>());
+  features.push_back(std::make_unique<sasl>(metrics));
+  features.push_back(std::make_unique<bind>());
+  features.push_back(std::make_unique<session>());
+  features.push_back(std::make_unique<announcement>("ver", "urn:xmpp:features:rosterver"));
+  features.push_back(std::make_unique<announcement>("sub", "urn:xmpp:features:pre-approval"));
+  features.push_back(std::make_unique<no_compression>());
+  return features;
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,113 @@
+#include "connection/limits.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "tls/crypto.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+std::uint64_t random_salt() {
+  const auto bytes = tls::random_bytes(sizeof(std::uint64_t));
+  std::uint64_t salt = 0;
+  std::memcpy(&salt, bytes.data(), sizeof salt);
+  return salt | 1U;
+}
+
+/// A bijection that nobody outside can steer: distinct addresses stay distinct.
+std::uint64_t mix(std::uint64_t x, std::uint64_t salt) noexcept {
+  x = (x ^ salt) * 0x9e3779b97f4a7c15ULL;
+  x ^= x >> 32U;
+  x *= salt;
+  return x ^ (x >> 29U);
+}
+
+}  // namespace
+
+ip_limits::key ip_limits::key_of(const sockaddr_storage& address) noexcept {
+  // IPv4 is put where no /64 of the IPv6 space in use lies: 0::/32 holds neither routed nor loopback prefixes but
+  // ::/64.
+  constexpr std::uint64_t ipv4_mark = 0x0000'0001'0000'0000ULL;
+  if (address.ss_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address, sizeof v4);
+    return ipv4_mark | ntohl(v4.sin_addr.s_addr);
+  }
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, &address, sizeof v6);
+  const auto* bytes = static_cast<const unsigned char*>(v6.sin6_addr.s6_addr);
+  const auto number = [bytes](std::size_t from, std::size_t to) {
+    std::uint64_t n = 0;
+    for (auto i = from; i < to; ++i) {
+      n = n << 8U | bytes[i];
+    }
+    return n;
+  };
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+    return ipv4_mark | number(12, 16);
+  }
+  return number(0, 8);
+}
+
+ip_limits::ip_limits(std::uint32_t connections, std::uint32_t unauthenticated) noexcept
+    : connections_limit_{connections}, unauthenticated_limit_{unauthenticated}, salt_{random_salt()} {
+}
+
+void ip_limits::configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept {
+  connections_limit_.store(connections, std::memory_order_relaxed);
+  unauthenticated_limit_.store(unauthenticated, std::memory_order_relaxed);
+}
+
+std::optional<ip_limits::permit> ip_limits::admit(key k) {
+  k = mix(k, salt_);
+  const std::lock_guard lock{lock_};
+  const auto found = counts_.find(k);
+  const counts now = found == counts_.end() ? counts{} : found->second;
+  if (now.connections >= connections_limit_.load(std::memory_order_relaxed) ||
+      now.unauthenticated >= unauthenticated_limit_.load(std::memory_order_relaxed)) {
+    return std::nullopt;
+  }
+  counts_[k] = {now.connections + 1, now.unauthenticated + 1};
+  return permit{*this, k};
+}
+
+std::size_t ip_limits::addresses() const {
+  const std::lock_guard lock{lock_};
+  return counts_.size();
+}
+
+ip_limits::permit& ip_limits::permit::operator=(permit&& other) noexcept {
+  if (this != &other) {
+    release();
+    owner_ = std::exchange(other.owner_, nullptr);
+    key_ = other.key_;
+    unauthenticated_ = other.unauthenticated_;
+  }
+  return *this;
+}
+
+void ip_limits::permit::authenticated() noexcept {
+  if (owner_ != nullptr && std::exchange(unauthenticated_, false)) {
+    const std::lock_guard lock{owner_->lock_};
+    --owner_->counts_[key_].unauthenticated;
+  }
+}
+
+void ip_limits::permit::release() noexcept {
+  auto* owner = std::exchange(owner_, nullptr);
+  if (owner == nullptr) {
+    return;
+  }
+  const std::lock_guard lock{owner->lock_};
+  const auto found = owner->counts_.find(key_);
+  found->second.unauthenticated -= unauthenticated_ ? 1 : 0;
+  if (--found->second.connections == 0) {
+    owner->counts_.erase(found);
+  }
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,67 @@
+// connection/limits.hpp: how many connections one address may have (RFC 6120 §13.12 (1), THREATS G1), as move-only
+// permits.
+//
+// IPv4 addresses count one by one (IPv4-mapped ones as IPv4); IPv6 addresses by their /64, which is what one customer
+// has. Shared by all listeners and loops. A permit gives back what it holds when it goes, however that comes.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+struct sockaddr_storage;
+
+namespace comity::connection {
+
+class ip_limits {
+public:
+  /// What counts as one address.
+  using key = std::uint64_t;
+  [[nodiscard]] static key key_of(const sockaddr_storage&) noexcept;
+
+  class permit {
+  public:
+    permit() = default;
+    ~permit() { release(); }
+    permit(permit&& other) noexcept
+        : owner_{std::exchange(other.owner_, nullptr)}, key_{other.key_}, unauthenticated_{other.unauthenticated_} {}
+    permit& operator=(permit&& other) noexcept;
+    permit(const permit&) = delete;
+    permit& operator=(const permit&) = delete;
+    /// The connection has authenticated: it stops counting against unauthenticated_per_ip.
+    void authenticated() noexcept;
+
+  private:
+    friend class ip_limits;
+    permit(ip_limits& owner, key k) noexcept : owner_{&owner}, key_{k}, unauthenticated_{true} {}
+    void release() noexcept;
+    ip_limits* owner_ = nullptr;
+    key key_ = 0;
+    bool unauthenticated_ = false;
+  };
+
+  ip_limits(std::uint32_t connections, std::uint32_t unauthenticated) noexcept;
+  /// New limits hold for connections to come.
+  void configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept;
+  /// nullopt: that address has as many as it may have. Any thread.
+  [[nodiscard]] std::optional<permit> admit(key);
+  /// Addresses counted at present, for tests.
+  [[nodiscard]] std::size_t addresses() const;
+
+private:
+  struct counts {
+    std::uint32_t connections = 0;
+    std::uint32_t unauthenticated = 0;
+  };
+  std::atomic<std::uint32_t> connections_limit_;
+  std::atomic<std::uint32_t> unauthenticated_limit_;
+  mutable std::mutex lock_;
+  std::uint64_t salt_;  // keys come from strangers: no chosen collisions (THREATS G9)
+  std::unordered_map<key, counts> counts_;
+};
+
+}  // namespace comity::connection

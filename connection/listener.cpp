@@ -1,0 +1,193 @@
+#include "connection/listener.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <asio.hpp>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "connection/connection_metrics.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+constexpr int backlog = 4096;
+constexpr unsigned accepts_a_turn = 64;
+/// How long accepting rests when the process is out of descriptors.
+constexpr std::chrono::milliseconds pause{100};
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+/// A dead peer is found by the kernel: probes after a minute of silence, and a minute for bytes nobody acknowledges.
+void set_up(int socket) {
+  const auto set = [socket](int level, int option, int value) {
+    (void)::setsockopt(socket, level, option, &value, sizeof value);
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 20);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
+}
+
+/// "192.0.2.7:51234", "[2001:db8::7]:51234"; an IPv4-mapped address as IPv4.
+std::string text_of(const sockaddr_storage& address) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address, sizeof v4);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
+    return std::string{text.data()} + ":" + std::to_string(ntohs(v4.sin_port));
+  }
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, &address, sizeof v6);
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+    ::inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text.data(), text.size());
+    return std::string{text.data()} + ":" + std::to_string(ntohs(v6.sin6_port));
+  }
+  ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
+  return "[" + std::string{text.data()} + "]:" + std::to_string(ntohs(v6.sin6_port));
+}
+
+}  // namespace
+
+struct listener::state : std::enable_shared_from_this<listener::state> {
+  // Shared because a wait that close() cancels still calls back once.
+  state(collaborators w, int socket, connection::method m, taker t)
+      : with{w}, descriptor{w.loop.context(), socket}, rest{w.loop.context()}, method{m}, take{std::move(t)} {}
+
+  void wait() {
+    descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [self = shared_from_this()](std::error_code error) {
+                            if (!error && self->descriptor.is_open()) {
+                              self->accept();
+                            }
+                          });
+  }
+
+  void accept() {
+    for (unsigned turn = 0; turn < accepts_a_turn; ++turn) {
+      sockaddr_storage from{};
+      socklen_t size = sizeof from;
+      const int socket = ::accept4(descriptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &size,
+                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (socket < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+          return rest_a_while(errno);
+        }
+        if (errno == ECONNABORTED || errno == EINTR) {
+          continue;
+        }
+        break;  // nothing left to accept
+      }
+      admit(socket, from);
+    }
+    paused = false;
+    wait();
+  }
+
+  void admit(int socket, const sockaddr_storage& from) {
+    auto permit = with.limits.admit(ip_limits::key_of(from));
+    if (!permit) {
+      // RFC 6120 §13.12: refused before a stream exists, so there is nobody to tell (XEP-0205).
+      with.loop.metrics().rejected(scope::c2s, rejection::per_ip_limit);
+      with.log.write(log::level::debug, "c2s.rejected",
+                     {{"address", text_of(from)}, {"cause", to_string(rejection::per_ip_limit)}});
+      ::close(socket);
+      return;
+    }
+    set_up(socket);
+    take({socket, text_of(from), method, std::move(*permit)});
+  }
+
+  void rest_a_while(int error) {
+    if (!std::exchange(paused, true)) {
+      with.log.write(log::level::error, "listener.paused", {{"detail", reason(error)}});
+    }
+    rest.expires_after(pause);
+    rest.async_wait([self = shared_from_this()](std::error_code aborted) {
+      if (!aborted && self->descriptor.is_open()) {
+        self->accept();
+      }
+    });
+  }
+
+  collaborators with;
+  asio::posix::stream_descriptor descriptor;
+  asio::steady_timer rest;
+  connection::method method;
+  taker take;
+  bool paused = false;
+};
+
+std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborators with, const std::string& host,
+                                                                     std::uint16_t port, connection::method method,
+                                                                     taker take) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int fault = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); fault != 0) {
+    return std::unexpected{std::string{::gai_strerror(fault)}};
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> address{found, &::freeaddrinfo};
+  const int socket = ::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket < 0) {
+    return std::unexpected{reason(errno)};
+  }
+  const int on = 1;
+  const int off = 0;
+  (void)::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (address->ai_family == AF_INET6) {
+    (void)::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  }
+  if (::bind(socket, address->ai_addr, address->ai_addrlen) != 0 || ::listen(socket, backlog) != 0) {
+    const int error = errno;
+    ::close(socket);
+    return std::unexpected{reason(error)};
+  }
+  return std::unique_ptr<listener>{new listener{std::make_shared<state>(with, socket, method, std::move(take))}};
+}
+
+listener::listener(std::shared_ptr<state> s) noexcept : state_{std::move(s)} {
+}
+
+listener::~listener() {
+  close();
+}
+
+void listener::start() {
+  state_->wait();
+}
+
+void listener::close() {
+  std::error_code ignored;
+  state_->rest.cancel();
+  state_->descriptor.close(ignored);
+}
+
+std::uint16_t listener::port() const noexcept {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(state_->descriptor.native_handle(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return 0;
+  }
+  if (address.ss_family == AF_INET) {
+    return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  }
+  return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+}
+
+}  // namespace comity::connection

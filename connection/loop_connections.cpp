@@ -1,0 +1,169 @@
+#include "connection/loop_connections.hpp"
+
+#include <mutex>
+#include <utility>
+
+namespace comity::connection {
+
+namespace {
+constexpr std::size_t read_buffer_bytes = 32U * 1024U;  // two TLS records
+}
+
+loop_connections::loop_connections(connection::loop& loop) : loop_{loop}, read_buffer_(read_buffer_bytes) {
+}
+
+loop_connections::~loop_connections() = default;
+
+std::uint64_t loop_connections::new_id() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void loop_connections::add(std::uint64_t id, std::unique_ptr<live_connection> c) {
+  connections_.emplace(id, std::move(c));
+  size_.fetch_add(1, std::memory_order_relaxed);
+}
+
+live_connection* loop_connections::find(std::uint64_t id) noexcept {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+void loop_connections::remove(std::uint64_t id) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) {
+    return;
+  }
+  removed_.push_back(std::move(found->second));
+  connections_.erase(found);
+  size_.fetch_sub(1, std::memory_order_relaxed);
+  schedule();
+}
+
+void loop_connections::has_output(std::uint64_t id) {
+  output_.push_back(id);
+  schedule();
+}
+
+void loop_connections::schedule() {
+  if (!std::exchange(scheduled_, true)) {
+    loop_.at_turn_end([this] { end_turn(); });
+  }
+}
+
+void loop_connections::end_turn() {
+  scheduled_ = false;
+  flushing_.swap(output_);
+  for (const auto id : flushing_) {
+    on(id, [](live_connection& c) { c.flush(); });
+  }
+  flushing_.clear();
+  removed_.clear();
+}
+
+void loop_connections::clear() {
+  removed_.clear();
+  while (!connections_.empty()) {
+    const auto gone = std::move(connections_.begin()->second);  // it may look for others while it goes
+    connections_.erase(connections_.begin());
+    size_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+std::vector<connection_info> loop_connections::list() const {
+  std::vector<connection_info> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, c] : connections_) {
+    all.push_back(c->info());
+  }
+  return all;
+}
+
+void loop_connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
+  std::vector<std::uint64_t> ids;
+  ids.reserve(connections_.size());
+  for (const auto& [id, c] : connections_) {
+    ids.push_back(id);
+  }
+  for (const auto id : ids) {  // a connection may go while it is told
+    on(id, [&](live_connection& c) { c.dismiss(condition, why, text); });
+  }
+}
+
+connections::connections(std::vector<loop_connections*> loops) : loops_{std::move(loops)} {
+}
+
+void connections::list(std::move_only_function<void(std::vector<connection_info>)> done) {
+  struct gathering {
+    std::mutex lock;
+    std::vector<connection_info> all;
+    std::size_t left;
+    std::move_only_function<void(std::vector<connection_info>)> done;
+  };
+  auto shared = std::make_shared<gathering>();
+  shared->left = loops_.size();
+  shared->done = std::move(done);
+  for (auto* l : loops_) {
+    l->loop().post([l, shared] {
+      auto mine = l->list();
+      bool last = false;
+      {
+        const std::lock_guard lock{shared->lock};
+        std::ranges::move(mine, std::back_inserter(shared->all));
+        last = --shared->left == 0;
+      }
+      if (last) {
+        shared->done(std::move(shared->all));
+      }
+    });
+  }
+}
+
+void connections::close(session_ref ref, stream_condition condition, std::string text,
+                        std::move_only_function<void(bool)> done) {
+  if (ref.loop >= loops_.size()) {
+    return done(false);
+  }
+  auto* l = loops_[ref.loop];
+  l->loop().post([l, ref, condition, text = std::move(text), done = std::move(done)]() mutable {
+    auto* c = l->find(ref.id);
+    if (c != nullptr) {
+      c->dismiss(condition, cause::policy, std::move(text));
+    }
+    done(c != nullptr);
+  });
+}
+
+void connections::send(session_ref ref, stanza_ref stanza) {
+  auto* l = loops_.at(ref.loop);
+  if (l->loop().in_this_thread()) {
+    l->on(ref.id, [&](live_connection& c) { c.send(std::move(stanza)); });
+    return;
+  }
+  l->loop().post([l, id = ref.id, stanza = std::move(stanza)]() mutable {
+    l->on(id, [&](live_connection& c) { c.send(std::move(stanza)); });
+  });
+}
+
+void connections::dismiss(session_ref ref, stream_condition condition, cause why, std::string text) {
+  auto* l = loops_.at(ref.loop);
+  l->loop().post([l, id = ref.id, condition, why, text = std::move(text)]() mutable {
+    l->on(id, [&](live_connection& c) { c.dismiss(condition, why, std::move(text)); });
+  });
+}
+
+void connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
+  for (auto* l : loops_) {
+    l->loop().post([l, condition, why, text] { l->dismiss_all(condition, why, text); });
+  }
+}
+
+std::size_t connections::size() const noexcept {
+  std::size_t n = 0;
+  for (const auto* l : loops_) {
+    n += l->size();
+  }
+  return n;
+}
+
+}  // namespace comity::connection

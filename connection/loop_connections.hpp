@@ -1,0 +1,126 @@
+// connection/loop_connections.hpp: the connections of one loop, who owns them, and what they share.
+//
+// What is big and needed only while bytes are being worked on (parser, document, buffers) exists once a loop and is
+// lent to whichever connection is at work; so an idle connection holds none of it. Loop thread only, except where said.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "connection/connection_info.hpp"
+#include "connection/loop.hpp"
+#include "connection/stanza.hpp"
+#include "connection/vocabulary.hpp"
+#include "connection/xml/parser.hpp"
+
+namespace comity::connection {
+
+/// A connection of any kind, as its loop knows it.
+class live_connection {
+public:
+  virtual ~live_connection() = default;
+  [[nodiscard]] virtual connection_info info() const = 0;
+  /// Queues a stanza for a bound session; ignored by others.
+  virtual void send(stanza_ref) = 0;
+  /// Ends it with a stream error.
+  virtual void dismiss(stream_condition, cause, std::string text) = 0;
+  /// Its socket is ready, as its wire asked to be told.
+  virtual void readable() = 0;
+  virtual void writable() = 0;
+  /// Writes what is queued; called at the end of a turn after has_output().
+  virtual void flush() = 0;
+  /// A fault of ours came out of one of these calls: it ends, and nobody else suffers.
+  virtual void fault(std::string_view what) noexcept = 0;
+};
+
+class loop_connections {
+public:
+  explicit loop_connections(connection::loop& loop);
+  ~loop_connections();
+  loop_connections(const loop_connections&) = delete;
+  loop_connections& operator=(const loop_connections&) = delete;
+
+  [[nodiscard]] connection::loop& loop() noexcept { return loop_; }
+  [[nodiscard]] metrics_cell& metrics() noexcept { return loop_.metrics(); }
+  [[nodiscard]] xml::parser& parser() noexcept { return parser_; }
+  /// Lent for the handling of one element.
+  [[nodiscard]] xml::document& document() noexcept { return document_; }
+  [[nodiscard]] std::span<char> read_buffer() noexcept { return read_buffer_; }
+  [[nodiscard]] std::string& write_buffer() noexcept { return write_buffer_; }
+
+  /// A number that no other connection of this process has or had. Any thread.
+  [[nodiscard]] static std::uint64_t new_id() noexcept;
+  void add(std::uint64_t id, std::unique_ptr<live_connection>);
+  [[nodiscard]] live_connection* find(std::uint64_t id) noexcept;
+  /// Destroys it at the end of the turn: its own functions may be running. Found no more from now on.
+  void remove(std::uint64_t id);
+  /// Calls `work(connection)` where that connection still is; what it throws becomes its fault().
+  template <typename Work>
+  void on(std::uint64_t id, Work work) {
+    if (auto* c = find(id)) {
+      try {
+        work(*c);
+      } catch (const std::exception& e) {
+        c->fault(e.what());
+      }
+    }
+  }
+  void readable(std::uint64_t id) {
+    on(id, [](live_connection& c) { c.readable(); });
+  }
+  void writable(std::uint64_t id) {
+    on(id, [](live_connection& c) { c.writable(); });
+  }
+
+  /// Its flush() is called once at the end of this turn.
+  void has_output(std::uint64_t id);
+
+  /// Destroys all of them. The loop must have stopped.
+  void clear();
+  [[nodiscard]] std::vector<connection_info> list() const;
+  void dismiss_all(stream_condition, cause, const std::string& text);
+  /// Any thread.
+  [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+private:
+  void end_turn();
+  void schedule();
+
+  connection::loop& loop_;
+  xml::parser parser_;
+  xml::document document_;
+  std::vector<char> read_buffer_;
+  std::string write_buffer_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<live_connection>> connections_;
+  std::vector<std::unique_ptr<live_connection>> removed_;
+  std::vector<std::uint64_t> output_, flushing_;
+  bool scheduled_ = false;
+  std::atomic<std::size_t> size_{0};
+};
+
+/// All loops' connections together. Any thread.
+class connections final : public connection_registry {
+public:
+  /// The loops outlive it.
+  explicit connections(std::vector<loop_connections*> loops);
+  void list(std::move_only_function<void(std::vector<connection_info>)> done) override;
+  void close(session_ref, stream_condition, std::string text, std::move_only_function<void(bool)> done) override;
+
+  /// At once when called on that connection's loop, else posted; order is kept either way for one calling thread.
+  void send(session_ref, stanza_ref);
+  void dismiss(session_ref, stream_condition, cause, std::string text);
+  void dismiss_all(stream_condition, cause, const std::string& text);
+  [[nodiscard]] std::size_t size() const noexcept;
+
+private:
+  std::vector<loop_connections*> loops_;
+};
+
+}  // namespace comity::connection

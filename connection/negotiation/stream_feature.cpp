@@ -1,0 +1,9 @@
+#include "connection/negotiation/stream_feature.hpp"
+
+namespace comity::connection {
+
+step stream_feature::on(answer, const stream_facts&) {
+  return {{}, step::end{stream_condition::internal_server_error, cause::internal, "an answer nobody asked for"}};
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,106 @@
+// connection/negotiation/stream_feature.hpp: one stream feature (RFC 6120 §4.3), as a pure machine in a file of its
+// own.
+//
+// A feature says when it may be offered, how it is advertised, which first-level elements are its own, and what each of
+// them leads to. It never sees bytes, sockets or timers; what it needs from outside it asks for by a `step`, and is
+// told by on(answer). Owned by the negotiator of one stream; the loop's thread.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "connection/errors.hpp"
+#include "connection/jid.hpp"
+#include "connection/negotiation/facts.hpp"
+#include "connection/sasl/mechanism.hpp"
+#include "connection/vocabulary.hpp"
+#include "connection/xml/document.hpp"
+#include "connection/xml/parser.hpp"
+#include "connection/xml/writer.hpp"
+
+namespace comity::connection {
+
+/// Questions a stream may have for the server; the answer comes back as the `answer` below of the same place.
+struct find_keys {
+  jid user;
+  tls::hash hash = tls::hash::sha1;
+};
+struct check_password {
+  jid user;
+  secret password;
+};
+struct bind_resource {
+  jid user;
+  std::string wanted;  // "": the server chooses
+};
+using question = std::variant<find_keys, check_password, bind_resource>;
+
+struct found_keys {
+  scram_keys keys;
+  bool real = false;  // false: made up for an absent user
+};
+/// Why a resource was not bound, as the stanza error to answer.
+struct bind_refusal {
+  stanza_condition condition = stanza_condition::internal_server_error;
+  std::string type;             // of the error element; "" : the condition's own
+  bool resource_limit = false;  // add <resource-limit-exceeded xmlns='urn:xmpp:errors'/> (XEP-0205)
+};
+using keys_answer = std::expected<found_keys, sasl_condition>;
+using password_answer = std::expected<bool, sasl_condition>;
+using bind_answer = std::expected<jid, bind_refusal>;
+using answer = std::variant<keys_answer, password_answer, bind_answer>;
+
+/// What an element or an answer led to. `send` goes out first, whatever follows.
+struct step {
+  struct nothing {};  // the stream goes on as it was
+  struct refused {    // it goes on, but something was refused: why the peer leaves, should it leave now
+    connection::cause cause = cause::auth_rejected;
+    std::string what;  // for the log: "SCRAM-SHA-1 not-authorized"
+    std::string user;  // who was claimed, "" where that is not known
+  };
+  struct exchange {};  // more elements of this feature are expected, and no others
+  struct upgrade {};   // TLS starts with the next byte
+  struct ask {
+    connection::question question;
+  };
+  struct authenticated {
+    jid user;
+    mechanism by = mechanism::unknown;
+  };
+  struct bound {
+    jid full;
+  };
+  /// The stream ends: with a stream error, or without one where the protocol says so (a failed STARTTLS).
+  struct end {
+    std::optional<stream_condition> condition;
+    connection::cause cause = cause::internal;
+    std::string text;
+  };
+  using consequence = std::variant<nothing, refused, exchange, upgrade, ask, authenticated, bound, end>;
+
+  std::string send;
+  consequence then;
+};
+
+class stream_feature {
+public:
+  virtual ~stream_feature() = default;
+
+  /// May it be offered, given these facts?
+  [[nodiscard]] virtual bool offered(const stream_facts&) const = 0;
+  /// Nothing else is offered beside it (RFC 6120 §5.3.1: STARTTLS where it is mandatory).
+  [[nodiscard]] virtual bool exclusive() const { return false; }
+  /// Writes its child of <stream:features/>.
+  virtual void advertise(xml::writer&, const stream_facts&) const = 0;
+  /// Is this first-level element its own, offered or not?
+  [[nodiscard]] virtual bool claims(const xml::element&) const = 0;
+  /// A claimed element; it may come unoffered, twice or out of order, and has to be answered all the same.
+  [[nodiscard]] virtual step on(const xml::element&, const stream_facts&) = 0;
+  /// The answer to what it asked. Only features that ask override it.
+  [[nodiscard]] virtual step on(answer, const stream_facts&);
+};
+
+}  // namespace comity::connection

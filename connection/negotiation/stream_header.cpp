@@ -1,0 +1,103 @@
+#include "connection/negotiation/stream_header.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "connection/xml/writer.hpp"
+#include "tls/crypto.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+/// The major number of "1.0"; nullopt where it is no version (RFC 6120 §4.7.5: two integers around a dot).
+std::optional<unsigned> major_version(std::string_view version) {
+  const auto dot = version.find('.');
+  if (dot == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const auto number = [](std::string_view digits) -> std::optional<unsigned> {
+    unsigned n = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+    if (digits.empty() || fault != std::errc{} || end != digits.data() + digits.size()) {
+      return std::nullopt;
+    }
+    return n;
+  };
+  if (!number(version.substr(dot + 1))) {
+    return std::nullopt;
+  }
+  return number(version.substr(0, dot));
+}
+
+}  // namespace
+
+std::expected<accepted_header, stream_condition> check_initial_header(const xml::stream_header& header,
+                                                                      std::string_view content_ns) {
+  using enum stream_condition;
+  // RFC 6120 §4.9.3.10: the stream's namespace or the content namespace is not one we have.
+  if (header.ns != xml::ns_streams || header.content_ns != content_ns) {
+    return std::unexpected{invalid_namespace};
+  }
+  if (header.name != "stream") {
+    return std::unexpected{bad_format};
+  }
+  // RFC 6120 §4.7.5: without a version the peer is older than 1.0 and knows no features; we have nothing for it (H08).
+  // A higher major version is answered with ours.
+  if (!header.has_version || major_version(header.version).value_or(0) < 1) {
+    return std::unexpected{unsupported_version};
+  }
+  accepted_header accepted;
+  if (!header.has_to) {
+    return std::unexpected{improper_addressing};
+  }
+  const auto to = jid::parse(header.to);
+  if (!to || to->has_localpart() || to->has_resource()) {
+    return std::unexpected{improper_addressing};
+  }
+  accepted.local_domain = to->domainpart();
+  if (header.has_from) {
+    auto from = jid::parse(header.from);
+    if (!from) {
+      return std::unexpected{invalid_from};
+    }
+    accepted.from = std::move(*from);
+  }
+  return accepted;
+}
+
+std::string write(const response_header& h) {
+  std::string out = "<?xml version='1.0'?><stream:stream xmlns='";
+  out += h.content_ns;
+  out += "' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='";
+  out += h.id;
+  out += "' from='";
+  xml::append_attribute_value(out, h.from);
+  if (!h.to.empty()) {
+    out += "' to='";
+    xml::append_attribute_value(out, h.to);
+  }
+  out += "'>";
+  return out;
+}
+
+std::string new_stream_id() {
+  return tls::random_token(132);
+}
+
+std::string write_stream_error(stream_condition condition, std::string_view text, bool stanza_too_big) {
+  static constexpr std::string_view ns = "urn:ietf:params:xml:ns:xmpp-streams";
+  std::string out = "<stream:error>";
+  xml::writer w{out, xml::ns_client};
+  w.leaf(to_string(condition), ns);
+  if (!text.empty()) {
+    w.open("text", ns).lang("en").text(text).close();
+  }
+  if (stanza_too_big) {
+    w.leaf("stanza-too-big", "urn:xmpp:errors");
+  }
+  out += "</stream:error>";
+  return out;
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,45 @@
+// connection/negotiation/stream_header.hpp: checking a peer's stream header and writing ours (RFC 6120 §4.7, §4.8).
+// Pure.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "connection/errors.hpp"
+#include "connection/jid.hpp"
+#include "connection/vocabulary.hpp"
+#include "connection/xml/parser.hpp"
+
+namespace comity::connection {
+
+/// A header that passed: whom it is for and who says to have sent it.
+struct accepted_header {
+  std::string local_domain;  // enforced `to`
+  std::optional<jid> from;
+};
+
+/// Checks an initial header of a client stream. The order of checks is that of RFC 6120 §4.7–4.9: namespaces, version,
+/// then addresses. Whether the domain is hosted is the caller's question. The error is the stream error to send.
+[[nodiscard]] std::expected<accepted_header, stream_condition> check_initial_header(const xml::stream_header&,
+                                                                                    std::string_view content_ns);
+
+/// Our header in answer (RFC 6120 §4.7.1–4.7.4), XML declaration included.
+struct response_header {
+  std::string_view content_ns;
+  std::string_view from;  // the domain the peer asked for where we host it, else our first one
+  std::string_view to;    // the peer's `from`, "" where it gave none
+  std::string_view id;
+};
+[[nodiscard]] std::string write(const response_header&);
+
+/// An unpredictable stream id, fresh for each header (RFC 6120 §4.7.3): 132 bits.
+[[nodiscard]] std::string new_stream_id();
+
+/// <stream:error> with that condition (RFC 6120 §4.9), without the closing tag of the stream.
+[[nodiscard]] std::string write_stream_error(stream_condition, std::string_view text, bool stanza_too_big);
+
+inline constexpr std::string_view stream_end = "</stream:stream>";
+
+}  // namespace comity::connection

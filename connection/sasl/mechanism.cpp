@@ -1,0 +1,101 @@
+#include "connection/sasl/mechanism.hpp"
+
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+#include "connection/sasl/plain.hpp"
+#include "connection/sasl/scram.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+/// Strongest first; the form with channel binding before those without, PLAIN last.
+constexpr std::array<mechanism, 7> preferred{mechanism::scram_sha_512_plus,
+                                             mechanism::scram_sha_256_plus,
+                                             mechanism::scram_sha_1_plus,
+                                             mechanism::scram_sha_512,
+                                             mechanism::scram_sha_256,
+                                             mechanism::scram_sha_1,
+                                             mechanism::plain};
+
+bool needs_binding(mechanism m) noexcept {
+  return m == mechanism::scram_sha_512_plus || m == mechanism::scram_sha_256_plus || m == mechanism::scram_sha_1_plus;
+}
+
+}  // namespace
+
+std::unique_ptr<sasl_mechanism> make_sasl_mechanism(mechanism m, sasl_environment environment, std::string nonce) {
+  using enum mechanism;
+  switch (m) {
+    case plain:
+      return std::make_unique<plain_mechanism>(std::move(environment));
+    case scram_sha_1:
+    case scram_sha_1_plus:
+      return std::make_unique<scram_mechanism>(tls::hash::sha1, needs_binding(m), std::move(environment),
+                                               std::move(nonce));
+    case scram_sha_256:
+    case scram_sha_256_plus:
+      return std::make_unique<scram_mechanism>(tls::hash::sha256, needs_binding(m), std::move(environment),
+                                               std::move(nonce));
+    case scram_sha_512:
+    case scram_sha_512_plus:
+      return std::make_unique<scram_mechanism>(tls::hash::sha512, needs_binding(m), std::move(environment),
+                                               std::move(nonce));
+    case external:
+    case unknown:
+      break;
+  }
+  throw std::logic_error{"no such mechanism on this server"};
+}
+
+mechanism mechanism_named(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < mechanism_count; ++i) {
+    const auto m = static_cast<mechanism>(i);
+    if (m != mechanism::unknown && to_string(m) == name) {
+      return m;
+    }
+  }
+  return mechanism::unknown;
+}
+
+std::vector<mechanism> offered_mechanisms(const sasl_offer& offer) {
+  std::vector<mechanism> offered;
+  if (!offer.encrypted) {
+    return offered;  // RFC 6120 §13.8.3 (L05): no credential in clear, not even a hashed one
+  }
+  const bool bound = !offer.bindings.tls_exporter.empty() || !offer.bindings.tls_server_end_point.empty();
+  for (const auto m : preferred) {
+    if (bound || !needs_binding(m)) {
+      offered.push_back(m);
+    }
+  }
+  return offered;
+}
+
+std::expected<scram_keys, jid_error> derive_scram_keys(tls::hash hash, std::string_view password, std::string salt,
+                                                       std::uint32_t iterations) {
+  // RFC 5802 §2.2: SASLprep, as a stored string. What that cannot prepare (its tables end at Unicode 3.2) is taken by
+  // OpaqueString, so that newer scripts have passwords too.
+  auto prepared = saslprep(password);
+  if (!prepared) {
+    prepared = enforce_opaque_string(password);
+  }
+  if (!prepared) {
+    return std::unexpected{prepared.error()};
+  }
+  scram_keys keys;
+  auto salted = tls::pbkdf2(hash, *prepared, salt, iterations);
+  auto client_key = tls::hmac(hash, salted, "Client Key");
+  keys.salt = std::move(salt);
+  keys.iterations = iterations;
+  keys.stored_key = tls::digest(hash, client_key);
+  keys.server_key = tls::hmac(hash, salted, "Server Key");
+  tls::cleanse(salted);
+  tls::cleanse(client_key);
+  tls::cleanse(*prepared);
+  return keys;
+}
+
+}  // namespace comity::connection

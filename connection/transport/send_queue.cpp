@@ -1,0 +1,71 @@
+#include "connection/transport/send_queue.hpp"
+
+#include <utility>
+
+namespace comity::connection {
+
+namespace {
+constexpr std::size_t kept_capacity = 4;  // items an idle queue may keep room for
+}
+
+bool send_queue::push(stanza_ref stanza) {
+  const auto size = stanza->wire_size();
+  if (bytes_ + size > limit_) {
+    return false;
+  }
+  bytes_ += size;
+  items_.push_back({std::move(stanza), {}});
+  return true;
+}
+
+void send_queue::push(std::string_view bytes) {
+  bytes_ += bytes.size();
+  if (!items_.empty() && !items_.back().stanza) {
+    items_.back().bytes += bytes;
+    return;
+  }
+  items_.push_back({nullptr, std::string{bytes}});
+}
+
+std::string_view send_queue::next(std::string& scratch, std::size_t at_most) {
+  if (!unsent_.empty()) {
+    return unsent_;
+  }
+  scratch.clear();
+  std::size_t taken = 0;
+  while (taken < items_.size() && scratch.size() < at_most) {
+    const auto& i = items_[taken++];
+    if (i.stanza) {
+      i.stanza->wire(scratch);
+    } else {
+      scratch += i.bytes;
+    }
+  }
+  items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(taken));
+  return scratch;
+}
+
+void send_queue::written(std::string_view given, std::size_t count) {
+  bytes_ -= count;
+  if (given.data() == unsent_.data()) {
+    unsent_.erase(0, count);
+    return;
+  }
+  unsent_.assign(given.substr(count));
+}
+
+void send_queue::drop_unstarted() {
+  items_.clear();
+  bytes_ = unsent_.size();
+}
+
+void send_queue::shrink() {
+  if (empty()) {
+    if (items_.capacity() > kept_capacity) {
+      items_ = {};
+    }
+    unsent_ = {};
+  }
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,176 @@
+#include "connection/transport/wire.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <asio.hpp>
+#include <cerrno>
+#include <utility>
+
+#include "connection/loop_connections.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+/// What is gathered for one write: a few TLS records.
+constexpr std::size_t write_chunk = 64U * 1024U;
+constexpr std::uint8_t whitespace_before_tls = 2;
+constexpr char tls_handshake_record = 0x16;
+/// How much of what nobody wants any more is read in one go.
+constexpr unsigned drains_a_turn = 16;
+
+bool would_block(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+}  // namespace
+
+struct wire::socket {
+  socket(asio::io_context& context, int descriptor) : stream{context, descriptor} {}
+  asio::posix::basic_stream_descriptor<asio::io_context::executor_type> stream;
+};
+
+wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t queue_limit)
+    : loop_{loop},
+      id_{id},
+      socket_{std::make_unique<socket>(loop.loop().context(), descriptor)},
+      tls_{descriptor},
+      queue_{queue_limit} {
+}
+
+wire::~wire() = default;
+
+void wire::wait_readable() {
+  if (!std::exchange(reading_, true)) {
+    // A connection that has gone meanwhile is not found; its waits end as aborted.
+    socket_->stream.async_wait(asio::posix::stream_descriptor::wait_read,
+                               [&loop = loop_, id = id_](std::error_code) { loop.readable(id); });
+  }
+}
+
+void wire::wait_writable() {
+  if (!std::exchange(writing_, true)) {
+    socket_->stream.async_wait(asio::posix::stream_descriptor::wait_write,
+                               [&loop = loop_, id = id_](std::error_code) { loop.writable(id); });
+  }
+}
+
+tls::io_result wire::peek(std::span<char> into) {
+  const auto n = ::recv(tls_.descriptor(), into.data(), into.size(), MSG_PEEK);
+  if (n > 0) {
+    return {tls::io_status::done, static_cast<std::size_t>(n)};
+  }
+  if (n < 0 && would_block(errno)) {
+    return {tls::io_status::want_read, 0};
+  }
+  return {n == 0 ? tls::io_status::closed : tls::io_status::truncated, 0};
+}
+
+bool wire::take(std::span<char> scratch, std::size_t count) {
+  while (count > 0) {
+    const auto n = ::recv(tls_.descriptor(), scratch.data(), std::min(count, scratch.size()), 0);
+    if (n <= 0) {
+      return false;
+    }
+    count -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+wire::next_bytes wire::before_tls() {
+  std::array<char, 1> first{};
+  for (;;) {
+    const auto seen = peek(first);
+    if (seen.status == tls::io_status::want_read) {
+      return next_bytes::none;
+    }
+    if (seen.status != tls::io_status::done) {
+      return next_bytes::gone;
+    }
+    if (first[0] == tls_handshake_record) {
+      return next_bytes::tls;
+    }
+    const bool white = first[0] == '\r' || first[0] == '\n' || first[0] == ' ';
+    if (!white || skipped_ == whitespace_before_tls) {
+      return next_bytes::other;
+    }
+    ++skipped_;
+    if (!take(first, 1)) {
+      return next_bytes::gone;
+    }
+  }
+}
+
+void wire::accept_tls(const tls::server_context& context, std::span<const std::string_view> alpn,
+                      std::string_view default_domain) {
+  tls_.accept(context, alpn, default_domain);
+}
+
+tls::io_result wire::handshake() {
+  const auto stepped = tls_.handshake();
+  if (stepped.status == tls::io_status::want_write) {
+    wait_writable();
+  }
+  return stepped;
+}
+
+tls::io_result wire::read(std::span<char> into) {
+  const auto got = tls_.read(into);
+  if (got.status == tls::io_status::want_write) {
+    wait_writable();
+  }
+  return got;
+}
+
+void wire::want_flush() {
+  if (!std::exchange(flush_wanted_, true)) {
+    loop_.has_output(id_);
+  }
+}
+
+wire::flushed wire::flush() {
+  while (!queue_.empty()) {
+    const auto bytes = queue_.next(loop_.write_buffer(), write_chunk);
+    const auto put = tls_.write(bytes);
+    queue_.written(bytes, put.status == tls::io_status::done ? put.bytes : 0);
+    if (put.status == tls::io_status::done) {
+      bytes_sent_ += put.bytes;
+      continue;
+    }
+    if (put.status == tls::io_status::want_write) {
+      wait_writable();
+      return flushed::some;
+    }
+    return put.status == tls::io_status::want_read ? flushed::some : flushed::gone;
+  }
+  queue_.shrink();
+  return flushed::all;
+}
+
+void wire::say_goodbye() {
+  if (said_goodbye_) {
+    return;
+  }
+  if (tls_.encrypted() && tls_.close_notify().status == tls::io_status::want_write) {
+    return wait_writable();
+  }
+  said_goodbye_ = true;
+  ::shutdown(tls_.descriptor(), SHUT_WR);
+}
+
+bool wire::drained() {
+  const auto scratch = loop_.read_buffer();
+  for (unsigned turn = 0; turn < drains_a_turn; ++turn) {
+    const auto got = read(scratch);
+    if (got.status == tls::io_status::want_read || got.status == tls::io_status::want_write) {
+      return false;
+    }
+    if (got.status != tls::io_status::done) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace comity::connection
