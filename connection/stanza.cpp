@@ -277,7 +277,9 @@ stanza_ref stanza_builder::finish() {
   auto s = std::move(state_->made);
   stanza_making::take_tail(*s, std::move(state_->written));
   // What rules ask of content is read off the bytes themselves, so that it cannot differ from what is sent.
-  if (s->kind_ == stanza_kind::message || s->type_ == stanza_type::available) {
+  if (s->kind_ == stanza_kind::iq) {
+    s->document_ = s->document();  // kept, as with every IQ: handlers hold on to its elements
+  } else if (s->kind_ == stanza_kind::message || s->type_ == stanza_type::available) {
     const auto parsed = s->document();
     s->flags_ = flags_of(s->kind_, parsed->root());
     if (s->type_ == stanza_type::available) {

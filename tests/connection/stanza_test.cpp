@@ -214,6 +214,7 @@ TEST(StanzaBuilder, MakesWhatTheBytesSay) {
 
   stanza_builder e{stanza_kind::iq, stanza_type::result, {}, juliet, "7"};
   const auto empty = e.finish();
+  EXPECT_EQ(empty->document(), empty->document()) << "an IQ keeps its document";
   EXPECT_EQ(wire(empty), "<iq to='juliet@a.example/balcony' id='7' type='result'/>");
   expect_same_facts(*empty, *stanza::from_wire(wire(empty)));
 }
