@@ -85,7 +85,8 @@ struct account {
     if (!to.has_resource()) {
       return address_form::bare;
     }
-    return find(to.resourcepart()) != nullptr ? address_form::full_match : address_form::full_no_match;
+    const auto* r = find(to.resourcepart());
+    return r != nullptr && !r->ending ? address_form::full_match : address_form::full_no_match;
   }
 };
 

@@ -30,6 +30,7 @@ std::chrono::seconds exchange::uptime() const {
 void exchange::configure(std::vector<std::string> domains, std::uint32_t resources_per_user) {
   std::ranges::sort(domains);
   const std::lock_guard lock{mutex_};
+  std::erase_if(session_counts_, [](const auto& host) { return host.second == 0; });
   for (const auto& d : domains) {
     session_counts_.try_emplace(d, 0);
   }

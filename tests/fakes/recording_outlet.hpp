@@ -1,8 +1,9 @@
-// tests/fakes/recording_outlet.hpp: an outlet that keeps what each session was sent. One thread.
+// tests/fakes/recording_outlet.hpp: an outlet that keeps what each session was sent. Any thread.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,18 +15,29 @@ namespace comity::fakes {
 
 class recording_outlet final : public server::outlet {
 public:
-  void send(connection::session_ref to, stanza_ref s) override { sent_[to.id].push_back(std::move(s)); }
-  void close(connection::session_ref to, stream_condition why, std::string) override { closed_[to.id] = why; }
+  void send(connection::session_ref to, stanza_ref s) override {
+    const std::lock_guard lock{mutex_};
+    sent_[to.id].push_back(std::move(s));
+  }
+  void close(connection::session_ref to, stream_condition why, std::string) override {
+    const std::lock_guard lock{mutex_};
+    closed_[to.id] = why;
+  }
 
   /// What the session was sent since last asked, in order.
-  [[nodiscard]] std::vector<stanza_ref> take(connection::session_ref s) { return std::exchange(sent_[s.id], {}); }
+  [[nodiscard]] std::vector<stanza_ref> take(connection::session_ref s) {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(sent_[s.id], {});
+  }
   /// How the session was told to end, if it was.
   [[nodiscard]] std::optional<stream_condition> closed(connection::session_ref s) const {
+    const std::lock_guard lock{mutex_};
     const auto at = closed_.find(s.id);
     return at == closed_.end() ? std::nullopt : std::optional{at->second};
   }
 
 private:
+  mutable std::mutex mutex_;
   std::map<std::uint64_t, std::vector<stanza_ref>> sent_;
   std::map<std::uint64_t, stream_condition> closed_;
 };
