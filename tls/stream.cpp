@@ -13,6 +13,7 @@
 #include "tls/certificate_table.hpp"
 #include "tls/connection_state.hpp"
 #include "tls/context_state.hpp"
+#include "tls/socket_bio.hpp"
 
 namespace comity::tls {
 
@@ -108,9 +109,11 @@ void stream::accept(const server_context& context, std::span<const std::string_v
   state->alpn = alpn;
   state->default_domain = default_domain;
   ssl_.reset(SSL_new(state->table->first()));
-  if (!ssl_ || SSL_set_fd(ssl_.get(), descriptor_) != 1) {
+  auto* socket = ssl_ ? new_socket_bio(descriptor_) : nullptr;
+  if (socket == nullptr) {
     throw std::runtime_error{"OpenSSL cannot make a connection"};
   }
+  SSL_set_bio(ssl_.get(), socket, socket);
   attach(ssl_.get(), state.release());
   SSL_set_msg_callback(ssl_.get(), on_message);
   SSL_set_accept_state(ssl_.get());
