@@ -1,0 +1,144 @@
+#include "server/storage/sqlite/database.hpp"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace comity::storage {
+
+namespace {
+constexpr int busy_milliseconds = 5000;  // another process (comityctl) may be writing
+}
+
+query::query(query&& other) noexcept
+    : owner_{other.owner_}, statement_{std::exchange(other.statement_, nullptr)}, next_{other.next_} {
+}
+
+query::~query() {
+  if (statement_ != nullptr) {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+}
+
+query& query::bind(std::string_view text) {
+  // Empty is not NULL: SQLite tells them apart by the pointer.
+  sqlite3_bind_text64(statement_, next_++, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_TRANSIENT,
+                      SQLITE_UTF8);
+  return *this;
+}
+
+query& query::bind(std::int64_t number) {
+  sqlite3_bind_int64(statement_, next_++, number);
+  return *this;
+}
+
+query& query::bind_blob(std::string_view bytes) {
+  sqlite3_bind_blob64(statement_, next_++, bytes.data() != nullptr ? bytes.data() : "", bytes.size(), SQLITE_TRANSIENT);
+  return *this;
+}
+
+std::expected<bool, error> query::step() {
+  switch (sqlite3_step(statement_)) {
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return std::unexpected{owner_.failure()};
+  }
+}
+
+std::expected<void, error> query::run() {
+  const auto stepped = step();
+  return stepped ? std::expected<void, error>{} : std::unexpected{stepped.error()};
+}
+
+std::string query::text(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  const auto size = sqlite3_column_bytes(statement_, column);
+  return bytes == nullptr ? std::string{} : std::string{bytes, static_cast<std::size_t>(size)};
+}
+
+std::int64_t query::number(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+std::expected<std::unique_ptr<database>, std::string> database::open(const std::filesystem::path& file,
+                                                                     log::sink& log) {
+  // Made by us first, so that it never exists with other permissions than these.
+  const int made = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (made < 0) {
+    return std::unexpected{"cannot open the database " + file.string() + ": " + std::generic_category().message(errno)};
+  }
+  ::close(made);
+  sqlite3* handle = nullptr;
+  const int opened = sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  auto db = std::unique_ptr<database>{new database{handle, log}};
+  if (opened != SQLITE_OK) {
+    return std::unexpected{"cannot open the database " + file.string() + ": " + sqlite3_errmsg(handle)};
+  }
+  sqlite3_extended_result_codes(handle, 1);
+  sqlite3_busy_timeout(handle, busy_milliseconds);
+  for (const auto* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
+    if (auto set = db->execute(pragma); !set) {
+      return std::unexpected{"the database " + file.string() + " is damaged or no database: " + set.error()};
+    }
+  }
+  return db;
+}
+
+database::~database() {
+  for (const auto& [sql, statement] : statements_) {
+    sqlite3_finalize(statement);
+  }
+  sqlite3_close(handle_);
+}
+
+query database::prepare(const char* sql) {
+  auto& statement = statements_[sql];
+  if (statement == nullptr &&
+      sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
+    throw std::logic_error{std::string{"bad statement: "} + sqlite3_errmsg(handle_)};
+  }
+  return query{*this, statement};
+}
+
+std::expected<void, std::string> database::execute(const std::string& sql) {
+  if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return std::unexpected{std::string{sqlite3_errmsg(handle_)}};
+  }
+  return {};
+}
+
+std::int64_t database::changes() const noexcept {
+  return sqlite3_changes64(handle_);
+}
+
+std::int64_t database::last_id() const noexcept {
+  return sqlite3_last_insert_rowid(handle_);
+}
+
+error database::failure() {
+  const int code = sqlite3_extended_errcode(handle_);
+  switch (code) {
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return error::not_found;  // every table hangs on an account
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_UNIQUE:
+      return error::exists;
+    default:
+      break;
+  }
+  log_.write(log::level::error, "storage.failed",
+             {{"detail", std::string_view{sqlite3_errmsg(handle_)}}, {"code", static_cast<std::int64_t>(code)}});
+  return (code & 0xff) == SQLITE_FULL ? error::full : error::failed;
+}
+
+}  // namespace comity::storage
