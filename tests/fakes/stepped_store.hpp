@@ -19,6 +19,7 @@ namespace comity::fakes {
 class stepped_store final : public storage::store {
 public:
   bool fail = false;                   // every call that is done from now on is refused
+  std::size_t fail_only = 0;           // the number of the one call that is refused, counted from 1; 0: none
   std::atomic<std::size_t> calls = 0;  // asked for so far
 
   /// Does the next call and completes it. False where there is none.
@@ -32,6 +33,7 @@ public:
       next = std::move(queue_.front());
       queue_.pop_front();
     }
+    ++done_;
     next();
     --unfinished_;
     return true;
@@ -107,7 +109,7 @@ public:
   void offline_add(const jid& user, std::string wire, std::size_t limit, storage::completion<void> done) override {
     enqueue([this, user, wire = std::move(wire), limit, done = std::move(done)]() mutable {
       auto& kept = of(user).offline;
-      if (fail) {
+      if (refused()) {
         done(std::unexpected{storage::error::failed});
       } else if (kept.size() >= limit) {
         done(std::unexpected{storage::error::full});
@@ -155,6 +157,7 @@ private:
   };
   account& of(const jid& user) { return accounts_[user.text()]; }
 
+  [[nodiscard]] bool refused() const noexcept { return fail || done_ == fail_only; }
   void enqueue(std::move_only_function<void()> call) {
     ++calls;
     ++unfinished_;
@@ -165,7 +168,7 @@ private:
   template <typename T, typename Work>
   void later(storage::completion<T> done, Work work) {
     enqueue([this, done = std::move(done), work = std::move(work)]() mutable {
-      if (fail) {
+      if (refused()) {
         done(std::unexpected{storage::error::failed});
       } else if constexpr (std::is_void_v<T>) {
         work();
@@ -181,6 +184,7 @@ private:
   std::mutex mutex_;
   std::deque<std::move_only_function<void()>> queue_;
   std::uint64_t last_id_ = 0;
+  std::size_t done_ = 0;
 };
 
 }  // namespace comity::fakes

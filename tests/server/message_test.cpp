@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "tests/server/im_server.hpp"
 
@@ -218,14 +219,41 @@ TEST_F(Offline, AreForgottenOnlyAfterTheyWereHandedOver) {  // at least once, wh
   EXPECT_EQ(server.store.offline_count(address("juliet@example.com")), 0U);
 }
 
-TEST_F(Offline, StayWhereTheSessionDiedBeforeTheyCame) {
-  chat("hi");
-  const auto c = server.connect("juliet@example.com/back");
-  server.says_without_settling(c, "<presence/>");
-  server.homes.turn();
-  server.router->unbind(c.session, c.full);  // while the store is being asked
-  server.settle();
-  EXPECT_THAT(juliet_comes(), testing::SizeIs(1));
+TEST_F(Offline, AreNeverLostWhicheverMomentTheSessionDies) {
+  for (int moment = 0; moment < 8; ++moment) {
+    chat("hi");
+    const auto c = server.connect("juliet@example.com/back");
+    server.says_without_settling(c, "<presence/>");
+    server.homes.turn();
+    std::vector<std::string> heard;
+    const auto note = [&] {
+      std::ranges::copy_if(server.hears(c), std::back_inserter(heard),
+                           [](const auto& l) { return l.starts_with("message"); });
+    };
+    for (int step = 0; step < moment; ++step) {
+      server.store.step();
+      server.homes.turn();
+      note();
+    }
+    server.router->unbind(c.session, c.full);
+    if (heard.empty()) {
+      server.settle();
+      note();
+      EXPECT_THAT(heard, IsEmpty()) << "nothing is handed to a dead session, moment " << moment;
+      EXPECT_THAT(juliet_comes(), testing::SizeIs(1)) << "moment " << moment;
+    } else {
+      server.settle();
+      EXPECT_THAT(juliet_comes(), IsEmpty()) << "moment " << moment;
+    }
+  }
+}
+
+TEST_F(Offline, AreAskedForOnceInASession) {
+  const auto c = server.login("juliet@example.com/balcony");
+  const std::size_t before = server.store.calls;
+  server.says(c, "<presence><priority>-1</priority></presence>");
+  server.says(c, "<presence><priority>1</priority></presence>");
+  EXPECT_EQ(server.store.calls, before);
 }
 
 TEST_F(Offline, StayWhereTheyCannotBeLoaded) {

@@ -209,6 +209,16 @@ TEST_F(Presence, SubscriberWhoAlsoGotDirectedPresenceIsToldOnce) {  // RFC 6121 
   EXPECT_THAT(server.hears(romeo), testing::SizeIs(1));
 }
 
+TEST_F(Presence, SubscriberWhoGotDirectedPresenceBeforeTheBroadcastIsToldOnceToo) {  // RFC 6121 §4.6.3 rules 1, 3
+  server.befriend(juliet, romeo);
+  const auto early = server.connect("juliet@example.com/early");
+  server.says(early, "<presence to='romeo@example.com'/>");
+  server.says(early, "<presence/>");
+  (void)server.hears(romeo);
+  server.disconnect(early);
+  EXPECT_THAT(server.hears(romeo), ElementsAre("presence unavailable juliet@example.com/early -> romeo@example.com"));
+}
+
 TEST_F(Presence, DirectedUnavailableTakesTheEntityOffTheList) {  // RFC 6121 §4.6.1
   server.says(juliet, "<presence to='romeo@example.com'/>");
   server.says(juliet, "<presence to='romeo@example.com' type='unavailable'/>");

@@ -36,6 +36,30 @@ TEST_F(Subscriptions, RequestIsStampedWithTheBareJidAndShownAsPending) {  // RFC
       << "and no roster item before she approves";
 }
 
+TEST_F(Subscriptions, RequestGoesToAvailableResourcesAndTheRestToInterestedOnes) {  // RFC 6121 §3.1, note; §3.1.6
+  const auto interested = server.connect("romeo@example.com/interested");
+  server.says(interested, "<iq type='get' id='g'><query xmlns='jabber:iq:roster'/></iq>");
+  const auto available = server.connect("romeo@example.com/available");
+  server.says(available, "<presence/>");
+  (void)server.hears(interested);
+  (void)server.hears(available);
+  server.says(juliet, "<presence to='romeo@example.com' type='subscribe'/>");
+  EXPECT_THAT(server.hears(interested), IsEmpty());
+  EXPECT_THAT(server.hears(available), ElementsAre("presence subscribe juliet@example.com -> romeo@example.com"));
+  server.says(romeo, "<presence to='juliet@example.com' type='subscribe'/>");
+  server.says(juliet, "<presence to='romeo@example.com' type='subscribed'/>");
+  EXPECT_THAT(server.hears(interested), Contains("presence subscribed juliet@example.com -> romeo@example.com"));
+  EXPECT_THAT(server.hears(available), Not(Contains(StartsWith("presence subscribed"))));
+}
+
+TEST_F(Subscriptions, RequestPutsNobodyIntoTheRoster) {  // RFC 6121 §3.1.3, security warning
+  server.says(romeo, "<presence to='juliet@example.com' type='subscribe'/>");
+  (void)server.hears(juliet);
+  server.says(juliet, "<iq type='get' id='g'><query xmlns='jabber:iq:roster'/></iq>");
+  EXPECT_THAT(server.hears(juliet),
+              ElementsAre("iq result  -> juliet@example.com/balcony #g <query xmlns='jabber:iq:roster'/>"));
+}
+
 TEST_F(Subscriptions, RequestToAFullJidIsToTheAccount) {  // RFC 6121 §3.1.2 rule 1
   server.says(romeo, "<presence to='juliet@example.com/balcony' type='subscribe'/>");
   EXPECT_THAT(server.hears(juliet), ElementsAre("presence subscribe romeo@example.com -> juliet@example.com"));
