@@ -1,0 +1,51 @@
+// server/admin/admin_server.hpp: the operator's UNIX socket.
+//
+// Only root and the daemon's own user may speak, by the kernel's word (SO_PEERCRED). One JSON object a line each way;
+// requests are bounded in size and time. Runs on the io_context given.
+#pragma once
+
+#include <sys/types.h>
+
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "connection/log.hpp"
+#include "server/admin/commands.hpp"
+
+namespace asio {
+class io_context;
+}
+
+namespace comity::admin {
+
+/// Whether a peer with that user id may give orders to a daemon of user `own`.
+[[nodiscard]] constexpr bool may_command(uid_t peer, uid_t own) noexcept {
+  return peer == 0 || peer == own;
+}
+
+class admin_server {
+public:
+  using runner = std::function<void(std::string_view request, replier)>;
+
+  /// Makes the socket with mode 0600 (its folder with 0750 where there is none). A socket that nobody answers on is
+  /// replaced; one that somebody answers on is an error, like any failure: one line.
+  [[nodiscard]] static std::expected<std::unique_ptr<admin_server>, std::string> open(asio::io_context& context,
+                                                                                      const std::filesystem::path& path,
+                                                                                      log::sink& log, runner run);
+  /// Removes the socket.
+  ~admin_server();
+  admin_server(const admin_server&) = delete;
+  admin_server& operator=(const admin_server&) = delete;
+
+  struct state;  // of the source file
+
+private:
+  explicit admin_server(std::shared_ptr<state>) noexcept;
+  std::shared_ptr<state> state_;  // shared with what is under way on the context
+};
+
+}  // namespace comity::admin

@@ -1,0 +1,74 @@
+// server/admin/commands.hpp: what an operator can ask of the server, as one JSON object in and one out.
+//
+// A request is {"command":"user add","args":{…}}; an answer {"ok":true,"result":…} or {"ok":false,"error":"…"}. The
+// commands on accounts need the store alone, so the operator's tool runs the same ones when no daemon is there.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "connection/connection_info.hpp"
+#include "connection/errors.hpp"
+#include "connection/jid.hpp"
+#include "server/auth/authenticator.hpp"
+#include "server/storage/store.hpp"
+
+namespace comity::admin {
+
+/// Gets one line of JSON without a line end; called once, on any thread.
+using replier = std::move_only_function<void(std::string)>;
+
+[[nodiscard]] std::string refusal(std::string_view why);
+
+/// user add, passwd, delete, list. All collaborators outlive it and what it has begun.
+class account_commands {
+public:
+  struct collaborators {
+    storage::store& store;
+    auth::authenticator& authenticator;
+    std::function<bool(std::string_view domain)> hosts;
+    /// Live sessions of an account end: after a new password, or with the account (THREATS C9).
+    std::function<void(const jid&, stream_condition)> end_sessions;
+  };
+  explicit account_commands(collaborators with) : with_{std::move(with)} {}
+
+  /// False where it is none of these commands; `reply` is untouched then. Any thread.
+  [[nodiscard]] bool run(std::string_view request, replier& reply);
+
+private:
+  void set_password(const std::string& user, std::string password, bool create, replier reply);
+  void remove(const std::string& user, replier reply);
+  void list(const std::string& domain, replier reply);
+  [[nodiscard]] std::expected<jid, std::string> account(const std::string& text) const;
+  collaborators with_;
+};
+
+/// Everything; on the control thread.
+class commands {
+public:
+  struct collaborators {
+    account_commands& accounts;
+    connection::connection_registry& connections;
+    std::function<std::vector<std::pair<std::string, std::size_t>>()> sessions_by_host;
+    std::function<std::expected<void, std::string>()> reload;
+    std::function<void()> drain;
+    std::function<void()> stop;
+    std::string version;
+    std::chrono::steady_clock::time_point started;
+  };
+  explicit commands(collaborators with) : with_{std::move(with)} {}
+  void run(std::string_view request, replier reply);
+
+private:
+  void status(replier reply);
+  void list_connections(const std::string& scope, const std::string& domain, replier reply);
+  void close(const std::string& target, replier reply);
+  collaborators with_;
+};
+
+}  // namespace comity::admin

@@ -1,0 +1,463 @@
+#include "server/daemon.hpp"
+
+#include <systemd/sd-daemon.h>
+
+#include <asio.hpp>
+#include <atomic>
+#include <csignal>
+#include <future>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "connection/c2s/client_stream.hpp"
+#include "connection/limits.hpp"
+#include "connection/listener.hpp"
+#include "server/admin/admin_server.hpp"
+#include "server/admin/commands.hpp"
+#include "server/auth/authenticator.hpp"
+#include "server/c2s_service.hpp"
+#include "server/config/config.hpp"
+#include "server/http/http_listener.hpp"
+#include "server/loop_pool.hpp"
+#include "server/metrics.hpp"
+#include "server/router.hpp"
+#include "server/storage/sqlite/sqlite_store.hpp"
+
+namespace comity::server {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto poll_interval = 20ms;  // how often a stop looks whether the last stream has gone
+
+std::vector<std::string> domains_of(const config::settings& s) {
+  std::vector<std::string> domains;
+  for (const auto& h : s.hosts) {
+    domains.push_back(h.domain);
+  }
+  return domains;
+}
+
+connection::method method_of(config::listen_tls tls) {
+  return tls == config::listen_tls::starttls ? connection::method::starttls : connection::method::direct_tls;
+}
+
+std::vector<connection::route> routes_of(const config::settings& s) {
+  std::vector<connection::route> routes;
+  for (const auto& l : s.listeners) {
+    routes.push_back({connection::scope::c2s, connection::direction::inbound, method_of(l.tls)});
+  }
+  return routes;
+}
+
+std::shared_ptr<const connection::c2s_settings> c2s_settings_of(const config::limit_settings& l) {
+  connection::c2s_settings s;
+  s.after_authentication.stanza_bytes = l.stanza_size_c2s;
+  s.after_authentication.depth = l.stanza_depth;
+  s.after_authentication.elements = l.stanza_elements;
+  s.after_authentication.attributes = l.element_attributes;
+  // THREATS A11: before authentication nothing legitimate is large.
+  s.before_authentication = s.after_authentication;
+  s.before_authentication.stanza_bytes = l.unauthenticated_bytes;
+  s.before_authentication.elements = std::min<std::uint32_t>(32, l.stanza_elements);
+  s.tls_timeout = l.tls_timeout;
+  s.handshake_timeout = l.handshake_timeout;
+  s.send_queue_bytes = l.send_queue_bytes;
+  return std::make_shared<const connection::c2s_settings>(s);
+}
+
+unsigned loops_for(unsigned configured) {
+  return configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+struct daemon::parts {
+  parts(config::settings s, server_log& l)
+      : settings{std::move(s)},
+        log{l},
+        metrics{loops_for(settings.server.threads), routes_of(settings)},
+        loops{loops_for(settings.server.threads), metrics},
+        limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip},
+        signals{control, SIGTERM, SIGINT, SIGHUP} {}
+  ~parts() { close(); }
+  parts(const parts&) = delete;
+  parts& operator=(const parts&) = delete;
+
+  std::expected<void, std::string> open(std::shared_ptr<const tls::certificate_table> certificates);
+  std::expected<void, std::string> open_listeners();
+  std::expected<void, std::string> open_control();
+  void start_watchdog();
+  void watch();
+  int run();
+  void close();
+
+  void wait_for_signal();
+  std::expected<void, std::string> reload();
+  void report_certificates();
+  void drain();
+  void stop();
+  void close_listeners();
+  void wait_for_streams();
+  void take(connection::accepted_socket);
+  [[nodiscard]] http::response readiness() const;
+  [[nodiscard]] std::shared_ptr<const connection::c2s_settings> stream_settings();
+
+  // In the order in which they are made; they go in the opposite one, after close().
+  config::settings settings;
+  server_log& log;
+  connection::connection_metrics metrics;
+  loop_pool loops;
+  connection::ip_limits limits;
+  tls::server_context tls;
+  asio::io_context control{1};
+  asio::signal_set signals;
+  asio::steady_timer stopping{control};
+  asio::steady_timer watchdog{control};
+  std::chrono::microseconds watchdog_interval{};
+  std::unique_ptr<storage::store> store;
+  std::unique_ptr<auth::authenticator> authenticator;
+  std::unique_ptr<server::router> router;
+  std::unique_ptr<c2s_service> service;
+  std::unique_ptr<server_metrics> all_metrics;
+  std::unique_ptr<http::http_listener> endpoint;
+  std::unique_ptr<admin::account_commands> account_commands;
+  std::unique_ptr<admin::commands> commands;
+  std::unique_ptr<admin::admin_server> admin;
+  std::vector<std::unique_ptr<connection::listener>> listeners;
+
+  std::mutex settings_lock;
+  std::shared_ptr<const connection::c2s_settings> streams;
+  std::chrono::steady_clock::time_point stop_by;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+  std::atomic<bool> draining{false};
+  std::atomic<bool> serving{false};
+  std::atomic<bool> store_answers{true};
+  bool stopping_now = false;
+  int status = 0;
+};
+
+// --- opening ---------------------------------------------------------------------------------------------------------
+
+std::expected<void, std::string> daemon::parts::open(std::shared_ptr<const tls::certificate_table> certificates) {
+  tls.swap(std::move(certificates));
+  streams = c2s_settings_of(settings.limits);
+
+  auto opened = storage::open_sqlite(settings.storage.sqlite_file, log);
+  if (!opened) {
+    return std::unexpected{opened.error()};
+  }
+  store = std::move(*opened);
+  authenticator = std::make_unique<auth::authenticator>(*store);
+  router =
+      std::make_unique<server::router>(router::collaborators{.store = *store,
+                                                             .outlet = loops,
+                                                             .homes = loops,
+                                                             .log = log,
+                                                             .now = [] { return std::chrono::system_clock::now(); },
+                                                             .remote = nullptr,
+                                                             .version = version_text(),
+                                                             .limits = {}},
+                                       domains_of(settings), settings.limits.resources_per_user);
+  service = std::make_unique<c2s_service>(*router, *authenticator, settings.hosts.front().domain);
+
+  if (auto ports = open_listeners(); !ports) {
+    return ports;
+  }
+  return open_control();
+}
+
+std::expected<void, std::string> daemon::parts::open_listeners() {
+  for (const auto& l : settings.listeners) {
+    auto port =
+        connection::listener::open({loops.loop(0), limits, log}, l.address.host, l.address.port, method_of(l.tls),
+                                   [this](connection::accepted_socket s) { take(std::move(s)); });
+    if (!port) {
+      return std::unexpected{"cannot listen on " + config::to_string(l.address) + ": " + port.error()};
+    }
+    listeners.push_back(std::move(*port));
+    log.write(log::level::info, "listener.open",
+              {{"address", config::to_string(l.address)}, {"method", to_string(method_of(l.tls))}});
+  }
+  return {};
+}
+
+/// On the listener's loop.
+void daemon::parts::take(connection::accepted_socket socket) {
+  auto& where = loops.least_busy();
+  auto serve = [this, &where, socket = std::move(socket)]() mutable {
+    connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(socket));
+  };
+  if (where.loop().in_this_thread()) {
+    serve();
+  } else {
+    where.loop().post(std::move(serve));
+  }
+}
+
+std::shared_ptr<const connection::c2s_settings> daemon::parts::stream_settings() {
+  const std::lock_guard lock{settings_lock};
+  return streams;
+}
+
+std::expected<void, std::string> daemon::parts::open_control() {
+  all_metrics = std::make_unique<server_metrics>(
+      metrics.collectable(), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
+                                                     .certificates = [this] { return tls.current(); },
+                                                     .log_counts = [this] { return log.counts(); }});
+  std::map<std::string, http::handler> routes;
+  routes["/metrics"] = [this](const http::request&) {
+    return http::response{
+        .status = 200, .content_type = server_metrics::content_type, .body = all_metrics->render(), .allow = {}};
+  };
+  routes["/healthz"] = [](const http::request&) {
+    return http::response{.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ok\n", .allow = {}};
+  };
+  routes["/readyz"] = [this](const http::request&) { return readiness(); };
+  const auto& at = settings.metrics.address;
+  auto opened = http::http_listener::open(control, at.host, at.port, std::move(routes));
+  if (!opened) {
+    return std::unexpected{"cannot listen on " + config::to_string(at) + " (metrics.address): " + opened.error()};
+  }
+  endpoint = std::move(*opened);
+
+  account_commands = std::make_unique<admin::account_commands>(admin::account_commands::collaborators{
+      .store = *store,
+      .authenticator = *authenticator,
+      .hosts = [this](std::string_view domain) { return router->hosts(domain); },
+      .end_sessions = [this](const jid& user, stream_condition condition) { router->end_sessions(user, condition); }});
+  commands = std::make_unique<admin::commands>(
+      admin::commands::collaborators{.accounts = *account_commands,
+                                     .connections = loops.connections(),
+                                     .sessions_by_host = [this] { return router->sessions_by_host(); },
+                                     .reload = [this] { return reload(); },
+                                     .drain = [this] { drain(); },
+                                     .stop = [this] { asio::post(control, [this] { stop(); }); },
+                                     .version = version_text(),
+                                     .started = started});
+  auto socket = admin::admin_server::open(
+      control, settings.server.admin_socket, log,
+      [this](std::string_view request, admin::replier reply) { commands->run(request, std::move(reply)); });
+  if (!socket) {
+    return std::unexpected{socket.error()};
+  }
+  admin = std::move(*socket);
+  return {};
+}
+
+/// Ready is: ports open, not draining, and the store answered the last time it was asked.
+http::response daemon::parts::readiness() const {
+  http::response r{.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ready\n", .allow = {}};
+  const auto not_ready = [&r](std::string why) {
+    r.status = 503;
+    r.body = std::move(why);
+  };
+  if (draining) {
+    not_ready("draining\n");
+  } else if (!serving) {
+    not_ready("starting\n");
+  } else if (!store_answers) {
+    not_ready("the database does not answer\n");
+  }
+  return r;
+}
+
+// --- serving ---------------------------------------------------------------------------------------------------------
+
+int daemon::parts::run() {
+  for (auto& l : listeners) {
+    l->start();
+  }
+  loops.start();
+  wait_for_signal();
+  report_certificates();
+  log.write(log::level::info, "server.ready", {{"version", version_text()}});
+  serving = true;
+  ::sd_notify(0, "READY=1");
+  start_watchdog();
+
+  control.run();
+
+  close();
+  log.write(log::level::info, "server.stop", {{"status", static_cast<std::int64_t>(status)}});
+  return status;
+}
+
+/// Beats while this thread, the first loop and the store all do.
+void daemon::parts::start_watchdog() {
+  std::uint64_t microseconds = 0;
+  if (::sd_watchdog_enabled(0, &microseconds) > 0) {
+    watchdog_interval = std::chrono::microseconds{microseconds} / 3;
+  }
+  watch();
+}
+
+void daemon::parts::watch() {
+  store->ping([this](std::expected<void, storage::error> answered) { store_answers = answered.has_value(); });
+  if (watchdog_interval.count() != 0) {
+    loops.loop(0).post([] { ::sd_notify(0, "WATCHDOG=1"); });
+  }
+  watchdog.expires_after(
+      watchdog_interval.count() != 0
+          ? std::chrono::milliseconds{std::chrono::duration_cast<std::chrono::milliseconds>(watchdog_interval)}
+          : std::chrono::milliseconds{1000});
+  watchdog.async_wait([this](std::error_code aborted) {
+    if (!aborted) {
+      watch();
+    }
+  });
+}
+
+/// Takes everything down in the order that lets each part finish: streams first, then what they have asked for.
+void daemon::parts::close() {
+  serving = false;
+  admin.reset();
+  endpoint.reset();
+  listeners.clear();
+  loops.stop();   // no loop runs anything from here on
+  store.reset();  // commits what waits, and answers into loops that no longer run
+  authenticator.reset();
+}
+
+void daemon::parts::wait_for_signal() {
+  signals.async_wait([this](std::error_code aborted, int signal) {
+    if (aborted) {
+      return;
+    }
+    if (signal == SIGHUP) {
+      (void)reload();
+    } else {
+      stop();
+    }
+    wait_for_signal();
+  });
+}
+
+void daemon::parts::report_certificates() {
+  for (const auto& c : tls::certificates(*tls.current())) {
+    const auto not_after = std::chrono::duration_cast<std::chrono::seconds>(c.not_after.time_since_epoch()).count();
+    log.write(log::level::info, "tls.certificate",
+              {{"host", c.domain}, {"subject", c.subject}, {"not_after", not_after}, {"sha256", c.sha256}});
+  }
+}
+
+std::expected<void, std::string> daemon::parts::reload() {
+  const auto refuse = [this](const std::vector<config::fault>& faults) {
+    std::string all;
+    for (const auto& f : faults) {
+      const auto text = to_string(f);
+      log.write(log::level::error, "config.refused", {{"detail", text}});
+      all += (all.empty() ? "" : "\n") + text;
+    }
+    all_metrics->reloaded(false);
+    return std::unexpected{std::move(all)};
+  };
+  ::sd_notify(0, "RELOADING=1");
+  auto next = config::load(settings.file);
+  if (!next) {
+    ::sd_notify(0, "READY=1");
+    return refuse(next.error());
+  }
+  auto certificates = config::check_certificates(*next);
+  if (!certificates) {
+    ::sd_notify(0, "READY=1");
+    return refuse(certificates.error());
+  }
+  for (const auto& key : config::restart_needed(settings, *next)) {
+    log.write(log::level::warn, "config.restart_needed", {{"key", key}});
+  }
+  // All of it was right: from here on nothing can fail. What needs a restart stays as it runs.
+  settings = config::after_reload(settings, std::move(*next));
+  tls.swap(std::move(*certificates));
+  log.apply(settings.log);
+  limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
+  service->default_domain(settings.hosts.front().domain);
+  router->configure(domains_of(settings), settings.limits.resources_per_user);
+  {
+    const std::lock_guard lock{settings_lock};
+    streams = c2s_settings_of(settings.limits);
+  }
+  all_metrics->reloaded(true);
+  log.write(log::level::info, "config.reload", {{"file", settings.file.native()}});
+  report_certificates();
+  ::sd_notify(0, "READY=1");
+  return {};
+}
+
+// --- stopping --------------------------------------------------------------------------------------------------------
+
+void daemon::parts::close_listeners() {
+  std::promise<void> closed;
+  loops.loop(0).post([&] {
+    for (auto& l : listeners) {
+      l->close();
+    }
+    closed.set_value();
+  });
+  closed.get_future().wait();
+}
+
+/// Accepts no more, and lets the sessions there are come to their own end.
+void daemon::parts::drain() {
+  if (!draining.exchange(true)) {
+    log.write(log::level::info, "server.drain", {});
+    close_listeners();
+  }
+}
+
+/// RFC 6120 §4.9.3.21: every stream is told, and closed; then the process ends. Asked twice, it ends at once.
+void daemon::parts::stop() {
+  if (std::exchange(stopping_now, true)) {
+    log.write(log::level::warn, "server.stop", {{"detail", "at once"}});
+    status = 1;
+    control.stop();
+    return;
+  }
+  ::sd_notify(0, "STOPPING=1");
+  draining = true;
+  close_listeners();
+  loops.connections().dismiss_all(stream_condition::system_shutdown, connection::cause::shutdown, {});
+  stop_by = std::chrono::steady_clock::now() + settings.server.shutdown_timeout;
+  wait_for_streams();
+}
+
+void daemon::parts::wait_for_streams() {
+  if (loops.connections().size() == 0 || std::chrono::steady_clock::now() >= stop_by) {
+    loops.settle();  // the last sessions' unavailable presence and what it stores
+    control.stop();
+    return;
+  }
+  stopping.expires_after(poll_interval);
+  stopping.async_wait([this](std::error_code aborted) {
+    if (!aborted) {
+      wait_for_streams();
+    }
+  });
+}
+
+// --- daemon ----------------------------------------------------------------------------------------------------------
+
+std::expected<std::unique_ptr<daemon>, std::string> daemon::open(
+    config::settings settings, std::shared_ptr<const tls::certificate_table> certificates, server_log& log) {
+  log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
+  auto parts = std::make_unique<daemon::parts>(std::move(settings), log);
+  if (auto opened = parts->open(std::move(certificates)); !opened) {
+    return std::unexpected{std::move(opened.error())};
+  }
+  return std::unique_ptr<daemon>{new daemon{std::move(parts)}};
+}
+
+daemon::daemon(std::unique_ptr<parts> p) noexcept : parts_{std::move(p)} {
+}
+
+daemon::~daemon() = default;
+
+int daemon::run() {
+  return parts_->run();
+}
+
+}  // namespace comity::server

@@ -1,0 +1,37 @@
+// server/daemon.hpp: the whole server put together, from a checked configuration to the last closed stream.
+//
+// Lives on the control thread (the one that calls run()); signals, the operator's socket and the metrics endpoint are
+// served there, streams on the loops of loop_pool, the database on threads of its own.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "server/config/settings.hpp"
+#include "server/log.hpp"
+#include "tls/context.hpp"
+
+namespace comity::server {
+
+class daemon {
+public:
+  /// Opens everything: database, sockets, ports. The error is one line that says what could not be opened and why.
+  /// `certificates` are those that config::check_certificates loaded for these settings. `log` outlives the daemon.
+  [[nodiscard]] static std::expected<std::unique_ptr<daemon>, std::string> open(
+      config::settings settings, std::shared_ptr<const tls::certificate_table> certificates, server_log& log);
+  ~daemon();
+  daemon(const daemon&) = delete;
+  daemon& operator=(const daemon&) = delete;
+
+  /// Serves until a signal or the operator ends it; returns the exit status of the process. SIGHUP reloads; SIGTERM and
+  /// SIGINT stop gracefully within server.shutdown_timeout, a second one at once.
+  [[nodiscard]] int run();
+
+private:
+  struct parts;
+  explicit daemon(std::unique_ptr<parts>) noexcept;
+  std::unique_ptr<parts> parts_;
+};
+
+}  // namespace comity::server

@@ -1,0 +1,84 @@
+#include "server/loop_pool.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <latch>
+#include <utility>
+
+namespace comity::server {
+
+namespace {
+/// Ending a session posts to its home, which may post to other homes, which write presence to other sessions.
+constexpr unsigned rounds_to_settle = 4;
+}  // namespace
+
+loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) {
+  std::vector<connection::loop_connections*> each;
+  for (unsigned i = 0; i < count; ++i) {
+    loops_.push_back(std::make_unique<connection::loop>(i, metrics.cell(i)));
+    connections_.push_back(std::make_unique<connection::loop_connections>(*loops_.back()));
+    each.push_back(connections_.back().get());
+  }
+  all_ = std::make_unique<connection::connections>(std::move(each));
+}
+
+loop_pool::~loop_pool() {
+  stop();
+}
+
+connection::loop_connections& loop_pool::least_busy() noexcept {
+  return **std::ranges::min_element(connections_, {}, [](const auto& c) { return c->size(); });
+}
+
+void loop_pool::start() {
+  for (auto& l : loops_) {
+    threads_.emplace_back([&loop = *l] { loop.run(); });
+    ::pthread_setname_np(threads_.back().native_handle(), ("loop-" + std::to_string(l->index())).c_str());
+  }
+}
+
+void loop_pool::settle() {
+  if (threads_.empty()) {
+    return;
+  }
+  for (unsigned round = 0; round < rounds_to_settle; ++round) {
+    std::latch all{static_cast<std::ptrdiff_t>(loops_.size())};
+    for (auto& l : loops_) {
+      l->post([&all] { all.count_down(); });
+    }
+    all.wait();
+  }
+}
+
+void loop_pool::stop() {
+  for (auto& l : loops_) {
+    l->stop();
+  }
+  for (auto& t : threads_) {
+    t.join();
+  }
+  threads_.clear();
+  for (auto& c : connections_) {
+    c->clear();
+  }
+}
+
+void loop_pool::at_home(const jid& bare_user, std::move_only_function<void()> work) {
+  auto& home = *loops_[std::hash<std::string_view>{}(bare_user.bare_text()) % loops_.size()];
+  if (home.in_this_thread()) {
+    work();
+  } else {
+    home.post(std::move(work));
+  }
+}
+
+void loop_pool::send(connection::session_ref to, stanza_ref stanza) {
+  all_->send(to, std::move(stanza));
+}
+
+void loop_pool::close(connection::session_ref session, stream_condition condition, std::string text) {
+  all_->dismiss(session, condition, connection::cause::policy, std::move(text));
+}
+
+}  // namespace comity::server
