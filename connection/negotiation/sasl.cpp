@@ -103,6 +103,7 @@ step sasl::begin(const xml::element& e, const stream_facts& facts) {
     return {{}, step::end{stream_condition::not_authorized, cause::policy, "already authenticated"}};
   }
   claimed_.clear();
+  judging_ = false;
   metrics_.authentication_attempted(facts.route, by);
   if (!facts.encrypted) {
     return refuse(by, sasl_condition::encryption_required, facts);  // RFC 6120 §6.5.4; THREATS B3
@@ -132,6 +133,7 @@ step sasl::on(answer a, const stream_facts& facts) {
   auto machine = std::move(waiting->machine);
   const bool password = waiting->password;
   state_ = idle{};
+  judging_ = true;
   if (auto* keys = std::get_if<keys_answer>(&a); keys != nullptr && !password) {
     if (!*keys) {
       return refuse(by, keys->error(), facts);
@@ -180,12 +182,13 @@ step sasl::follow(std::unique_ptr<sasl_mechanism> machine, mechanism by, sasl_st
 
 step sasl::refuse(mechanism by, sasl_condition condition, const stream_facts& facts) {
   metrics_.authentication_failed(facts.route, by, condition);
-  ++failures_;
+  ++refusals_;
+  failures_ += judging_ ? 1 : 0;
   std::string what{to_string(by)};
   what.append(" ").append(to_string(condition));
   std::string out;
   xml::writer{out, "jabber:client"}.open("failure", ns_sasl).leaf(to_string(condition), ns_sasl).close();
-  if (failures_ > failures_allowed) {
+  if (failures_ > failures_allowed || refusals_ > refusals_allowed) {
     // RFC 6120 §6.4.5: a limited number of retries; THREATS C8.
     return {std::move(out), step::end{stream_condition::policy_violation, cause::auth_rejected,
                                       "too many failed authentication attempts"}};

@@ -1,7 +1,9 @@
 // connection/negotiation/sasl.hpp: the SASL feature, receiving side (RFC 6120 §6), with XEP-0440.
 //
-// What is accepted is what is advertised: both come from offered_mechanisms(). Failures cost: the sixth on one stream
-// ends it (RFC 6120 §6.4.5).
+// What is accepted is what is advertised: both come from offered_mechanisms(). Failures cost: the sixth time that a
+// credential was judged and refused ends the stream (RFC 6120 §6.4.5). A refusal before that, such as of a channel
+// binding that is not to be had, tells a guesser nothing; clients that go through all mechanisms collect several of
+// them, and they have a limit of their own.
 #pragma once
 
 #include <memory>
@@ -16,7 +18,8 @@ inline constexpr std::string_view ns_sasl_channel_binding = "urn:xmpp:sasl-cb:0"
 
 class sasl final : public stream_feature {
 public:
-  static constexpr unsigned failures_allowed = 5;
+  static constexpr unsigned failures_allowed = 5;   // of credentials that were judged
+  static constexpr unsigned refusals_allowed = 12;  // of any kind
 
   /// `metrics` counts attempts and failures by mechanism; it outlives this.
   explicit sasl(metrics_cell& metrics) noexcept;
@@ -46,7 +49,9 @@ private:
   metrics_cell& metrics_;
   std::variant<idle, exchanging, asking> state_;
   unsigned failures_ = 0;
-  std::string claimed_;  // the user of the exchange, once it is known
+  unsigned refusals_ = 0;
+  bool judging_ = false;  // keys or a verdict came in this exchange: what is refused now is a credential
+  std::string claimed_;   // the user of the exchange, once it is known
 };
 
 }  // namespace comity::connection

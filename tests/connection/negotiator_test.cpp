@@ -195,6 +195,20 @@ TEST(Negotiator, EndsTheStreamAtTheSixthFailure) {  // THREATS C8, RFC 6120 §6.
   s.survives_failure_at_every_step().run();
 }
 
+TEST(Negotiator, LetsAClientTryItsMechanismsUntilTheLimitOfRefusals) {  // L-1, L, L+1
+  script s{method::direct_tls};
+  s.feeds_tls().expects({"restart"}).feeds_header().expects({"send", "send"});
+  for (unsigned i = 1; i <= 13; ++i) {
+    s.feeds_element("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>");
+    if (i <= 12) {
+      s.expects({"send <failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/></failure>", "refused"});
+    } else {
+      s.expects({"send <failure", "send <stream:error><policy-violation", "send", "finish authentication"});
+    }
+  }
+  s.run();
+}
+
 TEST(Negotiator, TellsARefusedPeerThatLeavesFromOneThatJustLeaves) {
   script s{method::direct_tls};
   s.feeds_tls()
