@@ -1,0 +1,329 @@
+// comityctl: the operator's tool. Speaks to the daemon; on accounts it works alone where no daemon runs.
+#include <termios.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "server/admin/client.hpp"
+#include "server/admin/commands.hpp"
+#include "server/admin/table.hpp"
+#include "server/auth/authenticator.hpp"
+#include "server/config/config.hpp"
+#include "server/log.hpp"
+#include "server/storage/sqlite/sqlite_store.hpp"
+#include "tls/crypto.hpp"
+
+namespace {
+
+using json = nlohmann::json;
+namespace config = comity::config;
+
+constexpr int done = 0, refused = 1, usage = 2;
+constexpr std::size_t line_width = 100;
+constexpr std::size_t generated_bits = 132;
+constexpr const char* default_config = "/etc/comity/comity.toml";
+constexpr const char* default_socket = "/run/comity/admin.sock";
+
+/// What ends the tool with a reason on standard error.
+struct failure {
+  std::string what;
+};
+
+struct options {
+  std::string socket, config;
+  bool as_json = false;
+};
+
+std::optional<config::settings> read_config(const options& o) {
+  const auto file = !o.config.empty()                         ? o.config
+                    : std::filesystem::exists(default_config) ? std::string{default_config}
+                                                              : std::string{};
+  if (file.empty()) {
+    return std::nullopt;
+  }
+  auto settings = config::load(file);
+  if (!settings) {
+    std::string all;
+    for (const auto& f : settings.error()) {
+      all += (all.empty() ? "" : "\n") + to_string(f);
+    }
+    throw failure{all};
+  }
+  return std::move(*settings);
+}
+
+/// The commands on accounts, on the store itself.
+std::string alone(const config::settings& settings, const std::string& request) {
+  comity::server_log log{{.settings = {.level = comity::log::level::error, .format = config::log_format::text}}};
+  auto store = comity::storage::open_sqlite(settings.storage.sqlite_file, log);
+  if (!store) {
+    throw failure{store.error()};
+  }
+  std::promise<std::string> answer;
+  {
+    comity::auth::authenticator authenticator{**store};
+    comity::admin::account_commands commands{
+        {.store = **store,
+         .authenticator = authenticator,
+         .hosts =
+             [&](std::string_view domain) {
+               return std::ranges::any_of(settings.hosts, [&](const auto& h) { return h.domain == domain; });
+             },
+         .end_sessions = [](const comity::jid&, comity::stream_condition) {}}};
+    comity::admin::replier reply = [&](std::string text) { answer.set_value(std::move(text)); };
+    auto got = answer.get_future();
+    if (!commands.run(request, reply)) {
+      throw failure{"no such command"};
+    }
+    got.wait();
+    store->reset();  // what is on its way back has arrived
+    return got.get();
+  }
+}
+
+json ask(const options& o, const std::string& command, json args) {
+  const auto request = json{{"command", command}, {"args", std::move(args)}}.dump();
+  std::optional<config::settings> settings;
+  if (o.socket.empty()) {
+    settings = read_config(o);
+  }
+  const auto socket = !o.socket.empty() ? o.socket
+                      : settings        ? settings->server.admin_socket.string()
+                                        : std::string{default_socket};
+  auto daemon = comity::admin::client::connect(socket);
+  if (!daemon) {
+    throw failure{daemon.error()};
+  }
+  std::string reply;
+  if (*daemon) {
+    auto answered = (*daemon)->ask(request);
+    if (!answered) {
+      throw failure{answered.error()};
+    }
+    reply = std::move(*answered);
+  } else if (settings && command.starts_with("user ")) {
+    reply = alone(*settings, request);
+  } else {
+    throw failure{"no daemon answers on " + socket + "; is comityd running, and with this configuration?"};
+  }
+  const auto parsed = json::parse(reply, nullptr, false);
+  if (!parsed.is_object() || !parsed.value("ok", false)) {
+    throw failure{parsed.is_object() ? parsed.value("error", "refused") : "the daemon's answer is no JSON"};
+  }
+  return parsed.at("result");
+}
+
+// --- passwords -------------------------------------------------------------------------------------------------------
+
+std::string typed(const char* prompt) {
+  std::fputs(prompt, stderr);
+  termios before{};
+  ::tcgetattr(STDIN_FILENO, &before);
+  termios silent = before;
+  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  std::string line;
+  std::getline(std::cin, line);
+  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+  std::fputs("\n", stderr);
+  return line;
+}
+
+struct password_options {
+  bool from_stdin = false;
+  bool generate = false;
+};
+
+/// Never from the command line or the environment, where others could read it.
+std::string password(const password_options& o) {
+  if (o.generate) {
+    return comity::tls::random_token(generated_bits);
+  }
+  std::string line;
+  if (o.from_stdin) {
+    std::getline(std::cin, line);
+    if (line.ends_with('\r')) {
+      line.pop_back();
+    }
+  } else if (::isatty(STDIN_FILENO) == 1) {
+    line = typed("Password: ");
+    if (typed("Once more: ") != line) {
+      throw failure{"the two passwords differ"};
+    }
+  } else {
+    throw failure{"no terminal to ask for the password on; use --password-stdin or --generate"};
+  }
+  if (line.empty()) {
+    throw failure{"the password is empty; give one of at least one character"};
+  }
+  return line;
+}
+
+// --- what is printed -------------------------------------------------------------------------------------------------
+
+void print(const json& result) {
+  std::cout << result.dump(2) << '\n';
+}
+
+std::string cell(const json& row, const char* name) {
+  const auto& v = row.at(name);
+  return v.is_string() ? v.get<std::string>() : v.dump();
+}
+
+void print_connections(const json& rows) {
+  std::vector<std::vector<std::string>> lines;
+  for (const auto& r : rows) {
+    lines.push_back({cell(r, "id"), cell(r, "peer"), cell(r, "address"), cell(r, "scope"), cell(r, "direction"),
+                     cell(r, "method"), cell(r, "alpn"), cell(r, "tls_version"), cell(r, "cipher"),
+                     cell(r, "authentication"), cell(r, "trust"),
+                     comity::admin::duration(r.at("age").get<std::int64_t>()), cell(r, "bytes_received"),
+                     cell(r, "bytes_sent"), cell(r, "queue")});
+  }
+  // A terminal that is wider is used; a narrower one, or a file, gets lines of 100 columns.
+  std::cout << comity::admin::table({"ID", "PEER", "ADDRESS", "SCOPE", "DIR", "METHOD", "ALPN", "TLS", "CIPHER", "AUTH",
+                                     "TRUST", "AGE", "IN", "OUT", "QUEUE"},
+                                    lines, line_width);
+}
+
+void print_status(const json& s) {
+  std::cout << "version   " << s.at("version").get<std::string>() << '\n'
+            << "uptime    " << comity::admin::duration(s.at("uptime").get<std::int64_t>()) << '\n'
+            << "sessions  " << s.at("sessions") << "\n\n";
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& h : s.at("hosts")) {
+    rows.push_back({cell(h, "host"), cell(h, "sessions")});
+  }
+  std::cout << comity::admin::table({"HOST", "SESSIONS"}, rows, line_width) << '\n';
+  rows.clear();
+  for (const auto& c : s.at("connections")) {
+    rows.push_back({cell(c, "scope"), cell(c, "direction"), cell(c, "method"), cell(c, "count")});
+  }
+  std::cout << comity::admin::table({"SCOPE", "DIRECTION", "METHOD", "CONNECTIONS"}, rows, line_width);
+}
+
+// --- the command line ------------------------------------------------------------------------------------------------
+
+struct command_line {
+  options common;
+  password_options passwords;
+  std::string jid, domain, target;
+  bool c2s = false, s2s = false;
+};
+
+void add_user_commands(CLI::App& app, command_line& c) {
+  auto* user = app.add_subcommand("user", "accounts");
+  user->require_subcommand(1);
+  const auto with_password = [&c](CLI::App* command) {
+    command->add_option("jid", c.jid, "user@domain")->required()->type_name("JID");
+    auto* from_stdin = command->add_flag("--password-stdin", c.passwords.from_stdin, "read the password's line");
+    command->add_flag("--generate", c.passwords.generate, "make a password and print it")->excludes(from_stdin);
+  };
+  const auto set = [&c](const char* name) {
+    const auto secret = password(c.passwords);
+    auto result = ask(c.common, name, {{"jid", c.jid}, {"password", secret}});
+    if (c.passwords.generate) {
+      result["password"] = secret;
+    }
+    if (c.common.as_json) {
+      print(result);
+    } else if (c.passwords.generate) {
+      std::cout << secret << '\n';
+    }
+  };
+  auto* add = user->add_subcommand("add", "make an account");
+  with_password(add);
+  add->callback([set] { set("user add"); });
+  auto* passwd = user->add_subcommand("passwd", "set the password of an account");
+  with_password(passwd);
+  passwd->callback([set] { set("user passwd"); });
+  auto* remove = user->add_subcommand("delete", "delete an account and all it has");
+  remove->add_option("jid", c.jid, "user@domain")->required()->type_name("JID");
+  remove->callback([&c] {
+    const auto result = ask(c.common, "user delete", {{"jid", c.jid}});
+    if (c.common.as_json) {
+      print(result);
+    }
+  });
+  auto* list = user->add_subcommand("list", "list accounts");
+  list->add_option("domain", c.domain, "of one domain")->type_name("DOMAIN");
+  list->callback([&c] {
+    const auto rows = ask(c.common, "user list", {{"domain", c.domain}});
+    if (c.common.as_json) {
+      return print(rows);
+    }
+    for (const auto& r : rows) {
+      std::cout << r.at("jid").get<std::string>() << '\n';
+    }
+  });
+}
+
+void add_server_commands(CLI::App& app, command_line& c) {
+  app.add_subcommand("status", "what runs")->callback([&c] {
+    const auto result = ask(c.common, "status", json::object());
+    c.common.as_json ? print(result) : print_status(result);
+  });
+  auto* list = app.add_subcommand("connections", "list connections");
+  auto* c2s = list->add_flag("--c2s", c.c2s, "of clients");
+  list->add_flag("--s2s", c.s2s, "of servers")->excludes(c2s);
+  list->add_option("--domain", c.domain, "of one domain of ours")->type_name("DOMAIN");
+  list->callback([&c] {
+    const auto* scope = c.c2s ? "c2s" : c.s2s ? "s2s" : "";
+    const auto rows = ask(c.common, "connections", {{"scope", scope}, {"domain", c.domain}});
+    c.common.as_json ? print(rows) : print_connections(rows);
+  });
+  auto* close = app.add_subcommand("close", "end connections");
+  close->add_option("target", c.target, "a connection's number, a JID or a domain")->required();
+  close->callback([&c] {
+    const auto result = ask(c.common, "close", {{"target", c.target}});
+    if (c.common.as_json) {
+      return print(result);
+    }
+    std::cout << "closed " << result.at("closed") << '\n';
+  });
+  for (const auto& [name, what] :
+       {std::pair{"reload", "read configuration and certificates again"},
+        std::pair{"drain", "accept no more and let sessions end"}, std::pair{"stop", "stop gracefully"}}) {
+    app.add_subcommand(name, what)->callback([&c, command = std::string{name}] {
+      const auto result = ask(c.common, command, json::object());
+      c.common.as_json ? print(result) : void(std::cout << result.get<std::string>() << '\n');
+    });
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  command_line c;
+  CLI::App app{"comityctl: ask a running Comity, and tell it what to do", "comityctl"};
+  app.require_subcommand(1);
+  app.fallthrough();  // the options below may stand before or after the command
+  auto* socket = app.add_option("--socket", c.common.socket, "the daemon's admin socket")->type_name("PATH");
+  app.add_option("--config", c.common.config, "the daemon's configuration, for its socket and its database")
+      ->type_name("FILE")
+      ->excludes(socket);
+  app.add_flag("--json", c.common.as_json, "print JSON");
+  add_user_commands(app, c);
+  add_server_commands(app, c);
+  // Commands run once the whole line is known: options may come behind them.
+  app.immediate_callback(false);
+  try {
+    app.parse(argc, argv);
+    return done;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? done : usage;
+  } catch (const failure& f) {
+    std::cerr << "comityctl: " << f.what << '\n';
+    return refused;
+  } catch (const std::exception& e) {
+    std::cerr << "comityctl: " << e.what() << '\n';
+    return refused;
+  }
+}
