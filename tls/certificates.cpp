@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -85,7 +86,9 @@ std::string weakness(const EVP_PKEY* key) {
   if (EVP_PKEY_is_a(key, "EC") == 1 && bits < smallest_curve) {
     return "has an EC key of " + std::to_string(bits) + " bits; use a curve of at least 224 bits, such as P-256";
   }
-  return {};
+  static constexpr std::array<const char*, 5> served{"RSA", "RSA-PSS", "EC", "ED25519", "ED448"};
+  const bool known = std::ranges::any_of(served, [&](const char* name) { return EVP_PKEY_is_a(key, name) == 1; });
+  return known ? std::string{} : "has a key of a kind that TLS clients do not take; use an EC key on P-256";
 }
 
 std::string weak_signature(const X509* certificate) {
@@ -131,6 +134,9 @@ bool load_certificate(SSL_CTX* context, const host_certificate& host, std::size_
     }
     if (chain.empty()) {
       blame(false, "holds no certificate; it has to be PEM, with the host's own certificate first");
+    } else if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+      blame(false, "is damaged behind its first " + std::to_string(chain.size()) +
+                       " certificates; every certificate of its chain has to be whole");
     }
   } else {
     blame(false, fault);

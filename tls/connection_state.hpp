@@ -14,7 +14,7 @@ namespace comity::tls {
 class certificate_table;
 class ticket_keys;
 
-/// Tied to its SSL as ex_data; owned by the stream, kept until the handshake is over.
+/// Tied to its SSL as ex_data; owned by the stream.
 struct connection_state {
   std::shared_ptr<const certificate_table> table;
   ticket_keys* tickets = nullptr;          // of the server_context, which outlives the stream
@@ -24,6 +24,9 @@ struct connection_state {
   std::vector<std::string> offered;        // ALPN names as offered, the first few
   bool unknown_name = false;               // we refused the name
   bool no_overlap = false;                 // we refused the protocols
+  bool established = false;                // the handshake is over
+  bool renegotiated = false;               // the peer began another handshake inside TLS
+  bool said_goodbye = false;               // close_notify is on its way
   unsigned key_updates = 0;                // that the peer sent
 };
 

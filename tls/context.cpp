@@ -3,10 +3,10 @@
 #include <openssl/crypto.h>
 
 #include <cassert>
-#include <cctype>
 
 #include "tls/certificate_table.hpp"
 #include "tls/context_state.hpp"
+#include "tls/crypto.hpp"
 
 namespace comity::tls {
 
@@ -24,9 +24,9 @@ std::expected<std::shared_ptr<const certificate_table>, std::vector<certificate_
     loaded_certificate loaded;
     if (load_certificate(context.get(), hosts[i], i, loaded, faults)) {
       // Sessions of one host do not resume at another: a session is bound to whom it was made for.
-      SSL_CTX_set_session_id_context(
-          context.get(), reinterpret_cast<const unsigned char*>(hosts[i].domain.data()),
-          static_cast<unsigned>(std::min<std::size_t>(hosts[i].domain.size(), SSL_MAX_SID_CTX_LENGTH)));
+      const auto scope = digest(hash::sha256, hosts[i].domain);  // as long as OpenSSL takes
+      SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>(scope.data()),
+                                     static_cast<unsigned>(scope.size()));
       table->by_name.emplace(hosts[i].domain, table->contexts.size());
       table->contexts.push_back(std::move(context));
       table->loaded.push_back(std::move(loaded));

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <stdexcept>
@@ -29,22 +30,30 @@ int state_index() {
 }
 
 void on_message(int sent, int /*version*/, int content, const void* bytes, std::size_t size, SSL* ssl, void* /*arg*/) {
-  if (sent == 0 && content == SSL3_RT_HANDSHAKE && size > 0 &&
-      *static_cast<const unsigned char*>(bytes) == SSL3_MT_KEY_UPDATE) {
-    if (auto* state = state_of(ssl)) {
-      ++state->key_updates;
-    }
+  auto* state = state_of(ssl);
+  if (sent != 0 || content != SSL3_RT_HANDSHAKE || size == 0 || state == nullptr || !state->established) {
+    return;
   }
+  const auto type = *static_cast<const unsigned char*>(bytes);
+  state->key_updates += type == SSL3_MT_KEY_UPDATE ? 1 : 0;
+  state->renegotiated = state->renegotiated || type == SSL3_MT_CLIENT_HELLO;
 }
 
 bool would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
+/// A stranger's text as a part of one line.
+std::string printable(std::string_view text) {
+  std::string out{text.substr(0, failure_text_bytes)};
+  std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return out;
+}
+
 tls_failure failure_of(unsigned long error, const connection_state& state) {
   using enum tls_failure::kind;
   if (state.unknown_name) {
-    return {unrecognized_name, "no host of that name: " + state.sni.substr(0, failure_text_bytes)};
+    return {unrecognized_name, "no host of that name: " + printable(state.sni)};
   }
   if (state.no_overlap) {
     return {no_application_protocol, "no application protocol in common"};
@@ -148,6 +157,7 @@ io_result stream::handshake() {
   }
   established_ = true;
   auto* state = state_of(ssl_.get());
+  state->established = true;
   state->table.reset();  // the context in use is held by the SSL itself
   return {io_status::done, 0};
 }
@@ -166,8 +176,11 @@ io_result stream::read(std::span<char> into) {
   ERR_clear_error();
   std::size_t got = 0;
   const int done = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
-  if (state_of(ssl_.get())->key_updates > key_updates_allowed) {
-    failure_ = std::make_unique<tls_failure>(tls_failure{tls_failure::kind::other, "too many key updates"});
+  const auto* state = state_of(ssl_.get());
+  if (state->renegotiated || state->key_updates > key_updates_allowed) {
+    // RFC 6120 §5.3.5: who renegotiates where that is not supported loses the connection, without a word.
+    const auto* why = state->renegotiated ? "the peer wants to renegotiate" : "too many key updates";
+    failure_ = std::make_unique<tls_failure>(tls_failure{tls_failure::kind::other, why});
     return {io_status::failed, 0};
   }
   return done == 1 ? io_result{io_status::done, got} : outcome(done);
@@ -192,11 +205,16 @@ bool stream::pending() const noexcept {
 }
 
 io_result stream::close_notify() {
-  if (!ssl_ || !established_) {
+  if (!ssl_ || !established_ || failure_) {
     return {io_status::done, 0};
+  }
+  auto* state = state_of(ssl_.get());
+  if (state->said_goodbye) {
+    return {io_status::done, 0};  // another call would wait for the peer's
   }
   ERR_clear_error();
   const int done = SSL_shutdown(ssl_.get());
+  state->said_goodbye = done >= 0;
   return done >= 0 ? io_result{io_status::done, 0} : outcome(done);
 }
 
