@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -282,6 +283,15 @@ struct connection_metrics::state final : prometheus::Collectable {
     }
     return n;
   }
+  /// The same over all methods of a scope and direction.
+  template <typename Pick>
+  [[nodiscard]] std::uint64_t sum_methods(route pair, Pick pick) const {
+    std::uint64_t n = 0;
+    for (std::size_t m = 0; m < method_count; ++m) {
+      n += sum({pair.scope, pair.direction, static_cast<method>(m)}, pick);
+    }
+    return n;
+  }
   template <typename Pick>
   [[nodiscard]] std::uint64_t sum(Pick pick) const {
     std::uint64_t n = 0;
@@ -401,16 +411,17 @@ void connection_metrics::state::collect_authentication(std::vector<MetricFamily>
   family attempts{"comity_auth_attempts_total", "Authentication exchanges begun, by mechanism.", MetricType::Counter};
   family failures{"comity_auth_failures_total", "Authentication exchanges refused, by mechanism and condition.",
                   MetricType::Counter};
-  for (const auto r : routes) {
+  for (const auto pair : distinct(routes, true)) {
     for (std::size_t m = 0; m < mechanism_count; ++m) {
-      const auto name = to_string(static_cast<mechanism>(m));
-      attempts.add(with(of(r), {{"mechanism", name}}),
-                   sum(r, [=](const of_route& c) -> auto& { return c.auth_attempts[m]; }));
+      const labels l{{"scope", to_string(pair.scope)},
+                     {"direction", to_string(pair.direction)},
+                     {"mechanism", to_string(static_cast<mechanism>(m))}};
+      attempts.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.auth_attempts[m]; }));
       for (std::size_t i = 0; i < sasl_condition_count; ++i) {
         const auto condition = static_cast<sasl_condition>(i);
-        const auto n = sum(r, [=](const of_route& c) -> auto& { return c.auth_failures[m][i]; });
+        const auto n = sum_methods(pair, [=](const of_route& c) -> auto& { return c.auth_failures[m][i]; });
         if (n != 0 || condition == sasl_condition::not_authorized) {
-          failures.add(with(of(r), {{"mechanism", name}, {"cause", to_string(condition)}}), n);
+          failures.add(with(l, {{"cause", to_string(condition)}}), n);
         }
       }
     }
@@ -452,17 +463,11 @@ void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
                          MetricType::Counter};
   for (const auto pair : distinct(routes, true)) {
     for (std::size_t i = 0; i < stream_condition_count; ++i) {
-      std::uint64_t out_count = 0, in_count = 0;
-      for (std::size_t m = 0; m < method_count; ++m) {
-        const route r{pair.scope, pair.direction, static_cast<method>(m)};
-        out_count += sum(r, [=](const of_route& c) -> auto& { return c.errors_sent[i]; });
-        in_count += sum(r, [=](const of_route& c) -> auto& { return c.errors_received[i]; });
-      }
       const labels l{{"scope", to_string(pair.scope)},
                      {"direction", to_string(pair.direction)},
                      {"condition", to_string(static_cast<stream_condition>(i))}};
-      errors_sent.add(l, out_count);
-      errors_received.add(l, in_count);
+      errors_sent.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.errors_sent[i]; }));
+      errors_received.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.errors_received[i]; }));
     }
   }
   for (auto* f :
