@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -29,23 +28,30 @@ query::~query() {
 
 query& query::bind(std::string_view text) {
   // Empty is not NULL: SQLite tells them apart by the pointer.
-  sqlite3_bind_text64(statement_, next_++, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_TRANSIENT,
-                      SQLITE_UTF8);
+  if (statement_ != nullptr) {
+    sqlite3_bind_text64(statement_, next_++, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_TRANSIENT,
+                        SQLITE_UTF8);
+  }
   return *this;
 }
 
 query& query::bind(std::int64_t number) {
-  sqlite3_bind_int64(statement_, next_++, number);
+  if (statement_ != nullptr) {
+    sqlite3_bind_int64(statement_, next_++, number);
+  }
   return *this;
 }
 
 query& query::bind_blob(std::string_view bytes) {
-  sqlite3_bind_blob64(statement_, next_++, bytes.data() != nullptr ? bytes.data() : "", bytes.size(), SQLITE_TRANSIENT);
+  if (statement_ != nullptr) {
+    sqlite3_bind_blob64(statement_, next_++, bytes.data() != nullptr ? bytes.data() : "", bytes.size(),
+                        SQLITE_TRANSIENT);
+  }
   return *this;
 }
 
 std::expected<bool, error> query::step() {
-  switch (sqlite3_step(statement_)) {
+  switch (statement_ == nullptr ? SQLITE_ERROR : sqlite3_step(statement_)) {
     case SQLITE_ROW:
       return true;
     case SQLITE_DONE:
@@ -72,24 +78,40 @@ std::int64_t query::number(int column) const {
 
 std::expected<std::unique_ptr<database>, std::string> database::open(const std::filesystem::path& file,
                                                                      log::sink& log) {
-  // Made by us first, so that it never exists with other permissions than these.
-  const int made = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-  if (made < 0) {
-    return std::unexpected{"cannot open the database " + file.string() + ": " + std::generic_category().message(errno)};
+  const auto cannot = [&](const std::string& why) {
+    return std::unexpected{"cannot open the database " + file.string() + ": " + why};
+  };
+  // Made by us where there is none, so that it never exists with other permissions than these.
+  bool fresh = true;
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (descriptor < 0 && errno == EEXIST) {
+    fresh = false;
+    descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
   }
-  ::close(made);
+  if (descriptor < 0) {
+    return cannot(std::generic_category().message(errno));
+  }
+  struct stat facts{};
+  const bool known = ::fstat(descriptor, &facts) == 0;
+  const bool exposed = known && (facts.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+  const bool tight = !exposed || ::fchmod(descriptor, S_IRUSR | S_IWUSR) == 0;
+  ::close(descriptor);
+  if (!known || !tight) {
+    return cannot("others may read it; make it readable by its owner alone (chmod 600)");
+  }
+  if (!fresh && facts.st_size == 0) {
+    return cannot("it is empty, so it was truncated; restore it, or remove it to begin anew");
+  }
   sqlite3* handle = nullptr;
   const int opened = sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   auto db = std::unique_ptr<database>{new database{handle, log}};
   if (opened != SQLITE_OK) {
-    return std::unexpected{"cannot open the database " + file.string() + ": " + sqlite3_errmsg(handle)};
+    return cannot(sqlite3_errmsg(handle));
   }
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, busy_milliseconds);
-  for (const auto* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON"}) {
-    if (auto set = db->execute(pragma); !set) {
-      return std::unexpected{"the database " + file.string() + " is damaged or no database: " + set.error()};
-    }
+  if (auto set = db->execute("PRAGMA foreign_keys=ON"); !set) {
+    return cannot(set.error());
   }
   return db;
 }
@@ -103,9 +125,8 @@ database::~database() {
 
 query database::prepare(const char* sql) {
   auto& statement = statements_[sql];
-  if (statement == nullptr &&
-      sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
-    throw std::logic_error{std::string{"bad statement: "} + sqlite3_errmsg(handle_)};
+  if (statement == nullptr) {
+    (void)sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   }
   return query{*this, statement};
 }
@@ -121,8 +142,8 @@ std::int64_t database::changes() const noexcept {
   return sqlite3_changes64(handle_);
 }
 
-std::int64_t database::last_id() const noexcept {
-  return sqlite3_last_insert_rowid(handle_);
+bool database::in_transaction() const noexcept {
+  return sqlite3_get_autocommit(handle_) == 0;
 }
 
 error database::failure() {

@@ -49,20 +49,22 @@ private:
 
 class database {
 public:
-  /// Opens (and makes, mode 0600) the file, in WAL mode. The error is one line.
+  /// Opens the file as it is, and makes one (mode 0600) where there is none. Nothing is written into an existing file.
+  /// An existing empty file is refused: it was truncated. The error is one line.
   [[nodiscard]] static std::expected<std::unique_ptr<database>, std::string> open(const std::filesystem::path& file,
                                                                                   log::sink& log);
   ~database();
   database(const database&) = delete;
   database& operator=(const database&) = delete;
 
-  /// `sql` is a literal: statements are kept by its address.
+  /// `sql` is a literal: statements are kept by its address. One that cannot be prepared fails when it is stepped.
   [[nodiscard]] query prepare(const char* sql);
   /// Runs SQL without parameters; the error text where it fails.
   [[nodiscard]] std::expected<void, std::string> execute(const std::string& sql);
   /// Rows that the last change touched.
   [[nodiscard]] std::int64_t changes() const noexcept;
-  [[nodiscard]] std::int64_t last_id() const noexcept;
+  /// False once a transaction has ended, also where SQLite itself took it back (a full disk).
+  [[nodiscard]] bool in_transaction() const noexcept;
   /// What the last failure means to a caller; logs it.
   [[nodiscard]] error failure();
 

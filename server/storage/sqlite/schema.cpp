@@ -33,36 +33,66 @@ CREATE TABLE last_presence (
   WITHOUT ROWID;
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;)"};
 
+/// "CMTY", in the header of each of our files.
+constexpr std::int64_t application_id = 0x434d5459;
+
+/// One number that a statement gives.
+std::expected<std::int64_t, std::string> number(database& db, const char* sql) {
+  auto q = db.prepare(sql);
+  const auto row = q.step();
+  if (!row || !*row) {
+    return std::unexpected{std::string{"it is damaged, or no database at all; restore it, or remove it to begin anew"}};
+  }
+  return q.number(0);
+}
+
+/// Only reads: what is refused here is left as it was (THREATS X20).
+std::expected<std::int64_t, std::string> usable_version(database& db) {
+  const auto newest = static_cast<std::int64_t>(migrations.size());
+  const auto tables = number(db, "SELECT count(*) FROM sqlite_schema");
+  const auto version = tables ? number(db, "PRAGMA user_version") : tables;
+  const auto owner = version ? number(db, "PRAGMA application_id") : version;
+  if (!owner) {
+    return owner;
+  }
+  if (*tables != 0 && *owner != application_id) {
+    return std::unexpected{std::string{"it belongs to another program; name another file in storage.url"}};
+  }
+  if (*version > newest) {
+    return std::unexpected{"it is of version " + std::to_string(*version) +
+                           ", made by a newer server; this one knows version " + std::to_string(newest) +
+                           " and leaves it untouched"};
+  }
+  return version;
+}
+
 }  // namespace
 
 std::expected<void, std::string> migrate(database& db) {
+  auto version = usable_version(db);
+  if (!version) {
+    return std::unexpected{version.error()};
+  }
+  if (auto set = db.execute("PRAGMA journal_mode=WAL"); !set) {
+    return set;
+  }
   if (auto begun = db.execute("BEGIN IMMEDIATE"); !begun) {
     return begun;
   }
-  const auto undo = [&](std::string why) {
-    (void)db.execute("ROLLBACK");
-    return std::unexpected{std::move(why)};
-  };
-  std::int64_t version = 0;
-  {
-    auto q = db.prepare("PRAGMA user_version");
-    if (const auto row = q.step(); !row || !*row) {
-      return undo("its version cannot be read");
-    }
-    version = q.number(0);
-  }
+  version = usable_version(db);  // another process may have been quicker
   const auto newest = static_cast<std::int64_t>(migrations.size());
-  if (version > newest) {
-    return undo("it is of version " + std::to_string(version) + ", made by a newer server; this one knows version " +
-                std::to_string(newest) + " and leaves it untouched");
+  std::expected<void, std::string> step;
+  if (!version) {
+    step = std::unexpected{version.error()};
   }
-  for (; version < newest; ++version) {
-    if (auto step = db.execute(migrations.at(static_cast<std::size_t>(version))); !step) {
-      return undo(step.error());
-    }
-    if (auto step = db.execute("PRAGMA user_version=" + std::to_string(version + 1)); !step) {
-      return undo(step.error());
-    }
+  for (; step && *version < newest; ++*version) {
+    step = db.execute(migrations.at(static_cast<std::size_t>(*version)) +
+                      ("PRAGMA application_id=" + std::to_string(application_id)) +
+                      ";PRAGMA user_version=" + std::to_string(*version + 1));
+  }
+  if (!step) {
+    (void)db.execute("ROLLBACK");
+    return step;
   }
   return db.execute("COMMIT");
 }

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
@@ -96,10 +97,52 @@ std::expected<std::uint64_t, error> next_version(database& db, const jid& user) 
   return version;
 }
 
+/// Whether clients see the contact in the roster.
+std::expected<bool, error> shown(database& db, const jid& user, const jid& contact) {
+  auto q = db.prepare("SELECT in_roster FROM roster_items WHERE user=? AND contact=?");
+  const auto row = q.bind(user.text()).bind(contact.text()).step();
+  if (!row) {
+    return row;
+  }
+  return *row && q.number(0) != 0;
+}
+
+/// Keeps that the contact left the roster at that version, for answers by difference; the oldest are forgotten.
+std::expected<void, error> remember_removed(database& db, const jid& user, const jid& contact, std::uint64_t version) {
+  auto kept = db.prepare("INSERT OR REPLACE INTO roster_removed VALUES (?,?,?)")
+                  .bind(user.text())
+                  .bind(contact.text())
+                  .bind(static_cast<std::int64_t>(version))
+                  .run();
+  if (kept) {
+    // What is forgotten moves the point before which no answer by difference is complete.
+    kept = db.prepare(
+                 "UPDATE rosters SET complete_since=max(complete_since, coalesce((SELECT version FROM roster_removed "
+                 "WHERE user=?1 ORDER BY version DESC LIMIT 1 OFFSET ?2), 0)) WHERE user=?1")
+               .bind(user.text())
+               .bind(removed_kept)
+               .run();
+  }
+  if (kept) {
+    kept = db.prepare(
+                 "DELETE FROM roster_removed WHERE user=?1 AND version<=(SELECT complete_since FROM rosters WHERE "
+                 "user=?1)")
+               .bind(user.text())
+               .run();
+  }
+  return kept;
+}
+
 class sqlite_store final : public store {
 public:
   sqlite_store(std::unique_ptr<database> writing, std::unique_ptr<database> reading)
       : writer_{std::move(writing)}, reader_{std::move(reading)} {}
+
+  /// Changes first: what is told of them may read.
+  ~sqlite_store() override {
+    writer_.finish();
+    reader_.finish();
+  }
 
   void account_create(const jid& user, credentials c, completion<void> done) override {
     write(
@@ -159,25 +202,23 @@ public:
 
   void account_credentials(const jid& user, completion<credentials> done) override {
     read(std::move(done), [user](database& db) -> std::expected<credentials, error> {
+      // One statement for a user who is there and one who is not: it takes as long (THREATS C2).
       credentials found;
-      auto q = db.prepare("SELECT hash, salt, iterations, stored_key, server_key FROM credentials WHERE user=?");
+      bool there = false;
+      auto q = db.prepare(
+          "SELECT hash, salt, iterations, stored_key, server_key FROM accounts LEFT JOIN credentials USING (user) "
+          "WHERE user=?");
       q.bind(user.text());
       for (auto row = q.step(); !row || *row; row = q.step()) {
         if (!row) {
           return std::unexpected{row.error()};
         }
+        there = true;
         if (const auto hash = hash_named(q.text(0))) {
           found.scram[*hash] = {q.text(1), static_cast<std::uint32_t>(q.number(2)), q.text(3), q.text(4)};
         }
       }
-      if (!found.scram.empty()) {
-        return found;
-      }
-      const auto there = account_there(db, user);
-      if (!there || !*there) {
-        return std::unexpected{there ? error::not_found : there.error()};
-      }
-      return found;
+      return there ? std::expected<credentials, error>{std::move(found)} : std::unexpected{error::not_found};
     });
   }
 
@@ -186,7 +227,15 @@ public:
   }
 
   void roster_load(const jid& user, completion<roster> done) override {
-    read(std::move(done), [user](database& db) -> std::expected<roster, error> { return load_roster(db, user); });
+    read(std::move(done), [user](database& db) -> std::expected<roster, error> {
+      // One snapshot for its parts, whatever is committed meanwhile.
+      if (const auto begun = db.prepare("BEGIN").run(); !begun) {
+        return std::unexpected{begun.error()};
+      }
+      auto loaded = load_roster(db, user);
+      (void)db.prepare("COMMIT").run();
+      return loaded;
+    });
   }
 
   void roster_put(const jid& user, roster_item item, completion<std::uint64_t> done) override {
@@ -195,6 +244,10 @@ public:
           const auto version = next_version(db, user);
           if (!version) {
             return version;
+          }
+          const auto was = shown(db, user, item.contact);
+          if (!was) {
+            return std::unexpected{was.error()};
           }
           auto put = db.prepare("INSERT OR REPLACE INTO roster_items VALUES (?,?,?,?,?,?,?,?,?,?,?)")
                          .bind(user.text())
@@ -209,11 +262,13 @@ public:
                          .bind_blob(item.request)
                          .bind(static_cast<std::int64_t>(*version))
                          .run();
-          if (put) {
+          if (put && item.in_roster) {
             put = db.prepare("DELETE FROM roster_removed WHERE user=? AND contact=?")
                       .bind(user.text())
                       .bind(item.contact.text())
                       .run();
+          } else if (put && *was) {
+            put = remember_removed(db, user, item.contact, *version);  // what clients saw is gone from their view
           }
           return put ? version : std::unexpected{put.error()};
         },
@@ -363,7 +418,6 @@ private:
     reader_.submit([done = std::move(done), ask = std::move(ask)](database& db) mutable { done(ask(db)); });
   }
 
-  // The reader goes first: what it answers may write.
   writer_thread writer_;
   reader_thread reader_;
 };
@@ -429,42 +483,16 @@ std::expected<std::uint64_t, error> sqlite_store::remove_item(database& db, cons
   if (!version) {
     return version;
   }
-  bool was_shown = false;
-  {
-    auto q = db.prepare("DELETE FROM roster_items WHERE user=? AND contact=? RETURNING in_roster");
-    q.bind(user.text()).bind(contact.text());
-    for (auto row = q.step(); !row || *row; row = q.step()) {
-      if (!row) {
-        return std::unexpected{row.error()};
-      }
-      was_shown = q.number(0) != 0;
-    }
+  const auto was = shown(db, user, contact);
+  if (!was) {
+    return std::unexpected{was.error()};
   }
-  if (!was_shown) {
-    return version;
+  auto gone =
+      db.prepare("DELETE FROM roster_items WHERE user=? AND contact=?").bind(user.text()).bind(contact.text()).run();
+  if (gone && *was) {
+    gone = remember_removed(db, user, contact, *version);
   }
-  auto kept = db.prepare("INSERT OR REPLACE INTO roster_removed VALUES (?,?,?)")
-                  .bind(user.text())
-                  .bind(contact.text())
-                  .bind(static_cast<std::int64_t>(*version))
-                  .run();
-  if (kept) {
-    // What is forgotten moves the point before which no answer by difference is complete.
-    kept = db.prepare(
-                 "UPDATE rosters SET complete_since=max(complete_since, coalesce((SELECT version FROM roster_removed "
-                 "WHERE user=?1 ORDER BY version DESC LIMIT 1 OFFSET ?2), 0)) WHERE user=?1")
-               .bind(user.text())
-               .bind(removed_kept)
-               .run();
-  }
-  if (kept) {
-    kept = db.prepare(
-                 "DELETE FROM roster_removed WHERE user=?1 AND version<=(SELECT complete_since FROM rosters WHERE "
-                 "user=?1)")
-               .bind(user.text())
-               .run();
-  }
-  return kept ? version : std::unexpected{kept.error()};
+  return gone ? version : std::unexpected{gone.error()};
 }
 
 }  // namespace
@@ -485,6 +513,9 @@ std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesy
   }
   if (auto ready = migrate(**writing); !ready) {
     return std::unexpected{"cannot use the database " + file.string() + ": " + ready.error()};
+  }
+  if (auto durable = (*writing)->execute("PRAGMA synchronous=FULL"); !durable) {
+    return std::unexpected{"cannot use the database " + file.string() + ": " + durable.error()};
   }
   auto reading = database::open(file, log);
   if (!reading) {

@@ -8,6 +8,8 @@ namespace comity::storage {
 
 namespace {
 
+constexpr unsigned attempts_at_a_group = 4;
+
 /// One savepoint a change: what fails takes itself back and leaves the others of its group alone.
 std::expected<void, error> apply(database& db, change& c) {
   if (const auto begun = db.prepare("SAVEPOINT one").run(); !begun) {
@@ -28,12 +30,18 @@ writer_thread::writer_thread(std::unique_ptr<database> db) : db_{std::move(db)},
 }
 
 writer_thread::~writer_thread() {
+  finish();
+}
+
+void writer_thread::finish() {
   {
     const std::lock_guard hold{lock_};
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
 }
 
 void writer_thread::submit(change c) {
@@ -62,19 +70,38 @@ void writer_thread::run() {
 
 void writer_thread::commit(std::vector<change>& group) {
   std::vector<std::expected<void, error>> outcomes(group.size());
-  const auto begun = db_->prepare("BEGIN IMMEDIATE").run();
-  auto committed = begun;
-  if (begun) {
-    for (std::size_t i = 0; i < group.size(); ++i) {
+  std::vector<bool> given_up(group.size());
+  std::expected<void, error> committed;
+  // A full disk makes SQLite take the whole transaction back, not the one change that met it: the others are done anew
+  // without it, a few times; then it is everybody's trouble.
+  for (unsigned attempt = 0; attempt < attempts_at_a_group; ++attempt) {
+    committed = db_->prepare("BEGIN IMMEDIATE").run();
+    for (std::size_t i = 0; i < group.size() && committed; ++i) {
+      if (given_up[i]) {
+        continue;
+      }
       outcomes[i] = apply(*db_, group[i]);
+      if (!db_->in_transaction()) {
+        given_up[i] = true;
+        if (outcomes[i]) {
+          outcomes[i] = std::unexpected{error::failed};
+        }
+        committed = outcomes[i];
+      }
     }
-    committed = db_->prepare("COMMIT").run();
-    if (!committed) {
-      (void)db_->execute("ROLLBACK");  // an error may have rolled back already; then this says so, and nothing else
+    const bool whole = committed.has_value();
+    if (whole) {
+      committed = db_->prepare("COMMIT").run();
+    }
+    if (db_->in_transaction()) {
+      (void)db_->execute("ROLLBACK");
+    }
+    if (whole || (committed.error() != error::full && committed.error() != error::failed)) {
+      break;
     }
   }
   for (std::size_t i = 0; i < group.size(); ++i) {
-    group[i].told(committed ? outcomes[i] : std::unexpected{committed.error()});
+    group[i].told(committed || given_up[i] ? outcomes[i] : std::unexpected{committed.error()});
   }
 }
 
@@ -83,12 +110,18 @@ reader_thread::reader_thread(std::unique_ptr<database> db) : db_{std::move(db)},
 }
 
 reader_thread::~reader_thread() {
+  finish();
+}
+
+void reader_thread::finish() {
   {
     const std::lock_guard hold{lock_};
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
 }
 
 void reader_thread::submit(work w) {
@@ -110,6 +143,7 @@ void reader_thread::run() {
     waiting_.pop_front();
     hold.unlock();
     next(*db_);
+    next = {};
     hold.lock();
   }
 }

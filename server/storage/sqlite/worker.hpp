@@ -13,7 +13,8 @@
 
 namespace comity::storage {
 
-/// Work that runs inside a transaction of many, and what is told once that is committed (or not).
+/// Work that runs inside a transaction of many, and what is told once that is committed (or not). `apply` may be run
+/// more than once, when the transaction around it had to be begun anew.
 struct change {
   std::move_only_function<std::expected<void, error>(database&)> apply;
   std::move_only_function<void(std::expected<void, error>)> told;
@@ -23,8 +24,9 @@ struct change {
 class writer_thread {
 public:
   explicit writer_thread(std::unique_ptr<database> db);
-  /// Commits what waits, and tells.
   ~writer_thread();
+  /// Commits what waits, tells, and ends the thread. What is submitted afterwards is neither done nor told.
+  void finish();
   void submit(change);
 
 private:
@@ -42,8 +44,9 @@ class reader_thread {
 public:
   using work = std::move_only_function<void(database&)>;
   explicit reader_thread(std::unique_ptr<database> db);
-  /// Answers what waits.
   ~reader_thread();
+  /// Answers what waits and ends the thread. What is submitted afterwards is not answered.
+  void finish();
   void submit(work);
 
 private:
