@@ -116,9 +116,9 @@ bool equal_constant_time(std::string_view a, std::string_view b) noexcept {
 }
 
 void cleanse(std::string& secret) noexcept {
-  if (secret.capacity() != 0) {
-    OPENSSL_cleanse(secret.data(), secret.size());
-  }
+  // All of the capacity: a short string that was moved from still has its bytes in place.
+  secret.resize(secret.capacity());
+  OPENSSL_cleanse(secret.data(), secret.size());
   secret.clear();
 }
 

@@ -28,11 +28,11 @@ sasl_step plain_mechanism::respond(std::string_view octets) {
   if (authcid.empty() || password.empty()) {
     return sasl_failure(sasl_condition::malformed_request);
   }
-  if (!may_act_as(authzid, authcid, environment_.domain)) {
+  username_ = prepared_username(authcid);
+  if (!may_act_as(authzid, username_, environment_.domain)) {
     return sasl_failure(sasl_condition::invalid_authzid);
   }
   state_ = state::verdict;
-  username_ = authcid;
   sasl_step ask;
   ask.what = sasl_step::kind::check_password;
   ask.username = username_;

@@ -154,8 +154,7 @@ sasl_step scram_mechanism::client_first(std::string_view message) {
       return malformed();
     }
   }
-  auto prepared = saslprep(*user);
-  username_ = prepared ? std::move(*prepared) : *user;  // a newer script than SASLprep knows; the address decides
+  username_ = prepared_username(*user);
   if (!may_act_as(authzid, username_, environment_.domain)) {
     return sasl_failure(sasl_condition::invalid_authzid);
   }

@@ -35,4 +35,11 @@ namespace comity::connection {
   return wanted && own && *wanted == *own;
 }
 
+/// RFC 5802 §5.1, RFC 4616 §2: a user name as all mechanisms prepare it. A name in a newer script than SASLprep knows
+/// is left as it is; whether it can be an address is decided where it becomes one.
+[[nodiscard]] inline std::string prepared_username(std::string_view name) {
+  auto prepared = saslprep(name);
+  return prepared ? std::move(*prepared) : std::string{name};
+}
+
 }  // namespace comity::connection
