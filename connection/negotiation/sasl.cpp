@@ -85,7 +85,7 @@ step sasl::on(const xml::element& e, const stream_facts& facts) {
     state_ = idle{};
     return refuse(mechanism::unknown, sasl_condition::malformed_request, facts);
   }
-  const auto response = octets(e.text());
+  auto response = octets(e.text());
   const auto by = running->by;
   if (!response) {
     state_ = idle{};
@@ -93,6 +93,7 @@ step sasl::on(const xml::element& e, const stream_facts& facts) {
   }
   auto machine = std::move(running->machine);
   auto next = machine->respond(*response);
+  tls::cleanse(*response);
   return follow(std::move(machine), by, std::move(next), facts);
 }
 
@@ -121,6 +122,9 @@ step sasl::begin(const xml::element& e, const stream_facts& facts) {
   }
   auto machine = make_sasl_mechanism(by, {facts.local_domain, facts.bindings, std::ranges::any_of(accepted, is_plus)});
   auto next = initial ? machine->start(std::string_view{*initial}) : machine->start(std::nullopt);
+  if (initial) {
+    tls::cleanse(*initial);
+  }
   return follow(std::move(machine), by, std::move(next), facts);
 }
 
