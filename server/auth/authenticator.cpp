@@ -1,6 +1,12 @@
 #include "server/auth/authenticator.hpp"
 
+#include <pthread.h>
+
 #include <array>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 namespace comity::auth {
@@ -22,148 +28,197 @@ std::string_view name_of(tls::hash h) {
   return {};
 }
 
-}  // namespace
-
-/// The key of the made-up salts. It comes from the store once; whoever asks before waits here.
-struct authenticator::shared_secret {
-  using waiter = std::move_only_function<void(std::expected<std::string, storage::error>)>;
-  std::mutex lock;
-  bool there = false;
-  std::expected<std::string, storage::error> value = std::unexpected{storage::error::failed};
-  std::vector<waiter> waiting;
-
-  void set(std::expected<std::string, storage::error> v) {
-    std::vector<waiter> now;
-    {
-      const std::lock_guard hold{lock};
-      there = v.has_value();  // a failure is told, and asked for anew next time
-      value = std::move(v);
-      now.swap(waiting);
-    }
-    for (auto& w : now) {
-      w(value);
-    }
-  }
-  /// True where the caller has to fetch it.
-  bool get(waiter w) {
-    std::unique_lock hold{lock};
-    if (there) {
-      hold.unlock();
-      w(value);
-      return false;
-    }
-    waiting.push_back(std::move(w));
-    return waiting.size() == 1;
-  }
-};
-
-authenticator::authenticator(storage::store& store, unsigned threads)
-    : store_{store}, secret_{std::make_shared<shared_secret>()} {
-  for (unsigned i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { run(); });
-  }
-}
-
-authenticator::~authenticator() {
-  {
-    const std::lock_guard hold{lock_};
-    stopping_ = true;
-    queue_.clear();
-  }
-  wake_.notify_all();
-  for (auto& t : threads_) {
-    t.join();
-  }
-}
-
-bool authenticator::queue(work w) {
-  {
-    const std::lock_guard hold{lock_};
-    if (queue_.size() >= queue_limit) {
-      return false;
-    }
-    queue_.push_back(std::move(w));
-  }
-  wake_.notify_one();
-  return true;
-}
-
-void authenticator::run() {
-  std::unique_lock hold{lock_};
-  for (;;) {
-    wake_.wait(hold, [this] { return stopping_ || !queue_.empty(); });
-    if (stopping_) {
-      return;
-    }
-    auto next = std::move(queue_.front());
-    queue_.pop_front();
-    hold.unlock();
-    next();
-    hold.lock();
-  }
-}
-
-connection::scram_keys authenticator::made_up(const jid& user, tls::hash hash, const std::string& secret) const {
+/// Keys of a user who is not there: from the secret alone, so that they stay the same.
+connection::scram_keys made_up(const jid& user, tls::hash hash, const std::string& secret) {
   const auto derived = [&](std::string_view what, std::size_t size) {
     auto bytes = tls::hmac(tls::hash::sha512, secret,
                            std::string{what} + '\0' + std::string{name_of(hash)} + '\0' + user.text());
     bytes.resize(size);
     return bytes;
   };
-  return {derived("salt", salt_bytes), iterations, derived("stored", tls::digest_size(hash)),
+  return {derived("salt", salt_bytes), authenticator::iterations, derived("stored", tls::digest_size(hash)),
           derived("server", tls::digest_size(hash))};
 }
 
-void authenticator::keys(const jid& user, tls::hash hash,
-                         std::move_only_function<void(connection::keys_answer)> done) {
-  store_.account_credentials(user, [this, user, hash, done = std::move(done)](
-                                       std::expected<storage::credentials, storage::error> found) mutable {
-    const bool failed = !found && found.error() != storage::error::not_found;
-    // The keys of nobody are made for everybody, so that finding out takes as long as not finding.
-    const bool fetch = secret_->get([=, this, found = std::move(found), done = std::move(done)](
-                                        std::expected<std::string, storage::error> secret) mutable {
-      if (failed || !secret) {
-        return done(std::unexpected{sasl_condition::temporary_auth_failure});
+using secret_result = std::expected<std::string, storage::error>;
+
+}  // namespace
+
+/// Outlives the authenticator where the store still owes an answer; such an answer then finds it stopped.
+struct authenticator::core {
+  using work = std::move_only_function<void()>;
+  using secret_waiter = std::move_only_function<void(const secret_result&)>;
+
+  explicit core(storage::store& s) : store{s} {}
+
+  storage::store& store;
+  std::mutex lock;
+  std::condition_variable wake, left;
+  std::deque<work> queue;
+  bool stopping = false;
+  unsigned inside = 0;  // threads of the store that are calling back
+
+  // The key of the made-up salts. It comes from the store once; whoever asks before waits here.
+  std::optional<std::string> secret;
+  std::vector<secret_waiter> waiting;
+
+  /// Runs `call` unless all is over; whoever ends all waits until it is through.
+  template <typename Call>
+  void visit(Call call) {
+    {
+      const std::lock_guard hold{lock};
+      if (stopping) {
+        return;
       }
-      auto nobody = made_up(user, hash, *secret);
-      const bool real = found && found->scram.contains(hash);
-      done(connection::found_keys{real ? std::move(found->scram.at(hash)) : std::move(nobody), real});
-    });
-    if (fetch) {
-      store_.secret("absent-users", [secret = secret_](std::expected<std::string, storage::error> v) {
-        secret->set(std::move(v));
-      });
+      ++inside;
     }
-  });
+    call();
+    {
+      const std::lock_guard hold{lock};
+      --inside;
+    }
+    left.notify_all();
+  }
+
+  /// False: the queue is full.
+  [[nodiscard]] bool submit(work w) {
+    {
+      const std::lock_guard hold{lock};
+      if (queue.size() >= queue_limit) {
+        return false;
+      }
+      queue.push_back(std::move(w));
+    }
+    wake.notify_one();
+    return true;
+  }
+
+  void run() {
+    std::unique_lock hold{lock};
+    for (;;) {
+      wake.wait(hold, [this] { return stopping || !queue.empty(); });
+      if (stopping) {
+        return;
+      }
+      auto next = std::move(queue.front());
+      queue.pop_front();
+      hold.unlock();
+      next();
+      next = {};
+      hold.lock();
+    }
+  }
+
+  void stop() {
+    std::deque<work> queued;
+    std::vector<secret_waiter> unanswered;
+    std::unique_lock hold{lock};
+    stopping = true;
+    queued.swap(queue);
+    unanswered.swap(waiting);
+    left.wait(hold, [this] { return inside == 0; });
+    hold.unlock();
+    wake.notify_all();
+  }
+
+  /// `self` is this: it is what keeps the answer's target alive.
+  void with_secret(const std::shared_ptr<core>& self, secret_waiter w) {
+    std::optional<std::string> known;
+    bool fetch = false;
+    {
+      const std::lock_guard hold{lock};
+      known = secret;
+      if (!known) {
+        waiting.push_back(std::move(w));
+        fetch = waiting.size() == 1;
+      }
+    }
+    if (known) {
+      return w(*known);
+    }
+    if (fetch) {
+      store.secret("absent-users", [self](const secret_result& r) { self->visit([&] { self->set_secret(r); }); });
+    }
+  }
+
+  void set_secret(const secret_result& r) {
+    std::vector<secret_waiter> now;
+    {
+      const std::lock_guard hold{lock};
+      if (r) {
+        secret = *r;  // a failure is told, and the store asked anew next time
+      }
+      now.swap(waiting);
+    }
+    for (auto& w : now) {
+      w(r);
+    }
+  }
+};
+
+authenticator::authenticator(storage::store& store, unsigned threads) : core_{std::make_shared<core>(store)} {
+  core_->with_secret(core_, [](const secret_result&) {});
+  for (unsigned i = 0; i < threads; ++i) {
+    threads_.emplace_back([c = core_.get()] { c->run(); });
+    ::pthread_setname_np(threads_.back().native_handle(), "passwords");
+  }
+}
+
+authenticator::~authenticator() {
+  core_->stop();
+  for (auto& t : threads_) {
+    t.join();
+  }
+}
+
+void authenticator::keys(const jid& user, tls::hash hash, std::move_only_function<void(connection::keys_answer)> done) {
+  using found_credentials = std::expected<storage::credentials, storage::error>;
+  core_->store.account_credentials(
+      user, [c = core_, user, hash, done = std::move(done)](found_credentials found) mutable {
+        c->visit([&] {
+          // The keys of nobody are made for everybody, so that finding out takes as long as not finding.
+          c->with_secret(
+              c, [user, hash, found = std::move(found), done = std::move(done)](const secret_result& secret) mutable {
+                const bool failed = !found && found.error() != storage::error::not_found;
+                if (failed || !secret) {
+                  return done(std::unexpected{sasl_condition::temporary_auth_failure});
+                }
+                auto nobody = made_up(user, hash, *secret);
+                const bool real = found && found->scram.contains(hash);
+                done(connection::found_keys{real ? std::move(found->scram.at(hash)) : std::move(nobody), real});
+              });
+        });
+      });
 }
 
 void authenticator::check_password(const jid& user, connection::secret password,
                                    std::move_only_function<void(connection::password_answer)> done) {
-  // Any hash that is stored proves it; the cheapest that every account has.
-  keys(user, tls::hash::sha256,
-       [this, password = std::move(password), done = std::move(done)](connection::keys_answer found) mutable {
-         if (!found) {
-           return done(std::unexpected{found.error()});
-         }
-         // Shared between the work and the refusal, whichever comes.
-         auto answer = std::make_shared<decltype(done)>(std::move(done));
-         const bool queued = queue([found = std::move(*found), password = std::move(password), answer] {
-           const auto derived = connection::derive_scram_keys(tls::hash::sha256, password.reveal(), found.keys.salt,
-                                                              found.keys.iterations);
-           const bool right =
-               derived && tls::equal_constant_time(derived->stored_key, found.keys.stored_key) && found.real;
-           (*answer)(right);
-         });
-         if (!queued) {
-           (*answer)(std::unexpected{sasl_condition::temporary_auth_failure});
-         }
-       });
+  // One hash proves it; every account has all of them.
+  keys(
+      user, tls::hash::sha256,
+      [c = core_.get(), password = std::move(password), done = std::move(done)](connection::keys_answer found) mutable {
+        if (!found) {
+          return done(std::unexpected{found.error()});
+        }
+        // Shared between the work and the refusal, whichever comes.
+        auto answer = std::make_shared<decltype(done)>(std::move(done));
+        const bool queued = c->submit([found = std::move(*found), password = std::move(password), answer] {
+          const auto derived = connection::derive_scram_keys(tls::hash::sha256, password.reveal(), found.keys.salt,
+                                                             found.keys.iterations);
+          const bool right =
+              derived && tls::equal_constant_time(derived->stored_key, found.keys.stored_key) && found.real;
+          (*answer)(right);
+        });
+        if (!queued) {
+          (*answer)(std::unexpected{sasl_condition::temporary_auth_failure});
+        }
+      });
 }
 
 void authenticator::make_credentials(
     connection::secret password, std::move_only_function<void(std::expected<storage::credentials, make_error>)> done) {
   auto answer = std::make_shared<decltype(done)>(std::move(done));
-  const bool queued = queue([password = std::move(password), answer] {
+  const bool queued = core_->submit([password = std::move(password), answer] {
     storage::credentials made;
     for (const auto hash : hashes) {
       auto keys = connection::derive_scram_keys(hash, password.reveal(), tls::random_bytes(salt_bytes), iterations);

@@ -2,17 +2,14 @@
 //
 // An absent user is answered like a present one: with made-up keys that stay the same over restarts (THREATS C2), after
 // the same work. PBKDF2 runs on threads of its own behind a bounded queue, never on a loop (THREATS C8). Any thread may
-// call; completions run on a thread of the store or of the pool. The destructor waits for what is being hashed and
-// drops what is queued, without calling back.
+// call; completions run on a thread of the store or of the pool. The destructor waits for what is being hashed or told
+// and drops the rest without calling back, what the store still owes included; it must not run inside a completion.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,7 +26,7 @@ public:
   static constexpr std::uint32_t iterations = 10'000;
   static constexpr std::size_t queue_limit = 64;
 
-  /// `store` outlives this. Reads the secret of the made-up keys at once; until it is there, answers wait for it.
+  /// `store` outlives this. Asks for the secret of the made-up keys at once; until it is there, answers wait for it.
   explicit authenticator(storage::store& store, unsigned threads = 1);
   ~authenticator();
   authenticator(const authenticator&) = delete;
@@ -47,19 +44,8 @@ public:
                         std::move_only_function<void(std::expected<storage::credentials, make_error>)> done);
 
 private:
-  using work = std::move_only_function<void()>;
-  /// False: the queue is full.
-  [[nodiscard]] bool queue(work);
-  void run();
-  [[nodiscard]] connection::scram_keys made_up(const jid& user, tls::hash, const std::string& secret) const;
-
-  struct shared_secret;
-  storage::store& store_;
-  std::shared_ptr<shared_secret> secret_;
-  std::mutex lock_;
-  std::condition_variable wake_;
-  std::deque<work> queue_;
-  bool stopping_ = false;
+  struct core;
+  std::shared_ptr<core> core_;
   std::vector<std::thread> threads_;
 };
 
