@@ -49,7 +49,7 @@ def self_test():
             (("a.cpp", "#include <shared_mutex>"), False),
             (("a.cpp", "std::shared_ptr<x> a;  // THREATS C2, E03"), False),
             (("a.cpp", "usr/lib/myshared/"), False),
-            (("a.md", "https://user:secret@example.org/"), True),
+            (("a.md", "https://user:" + "secret@example.org/"), True),
             (("a.md", "https://example.org/a@b"), False),
             (("package-lock.json", lock % '"integrity": "sha512-x"'), False),
             (("package-lock.json", lock % '"dev": true'), True),
