@@ -123,19 +123,15 @@ struct authenticator::core {
 
   /// `self` is this: it is what keeps the answer's target alive.
   void with_secret(const std::shared_ptr<core>& self, secret_waiter w) {
-    std::optional<std::string> known;
-    bool fetch = false;
-    {
-      const std::lock_guard hold{lock};
-      known = secret;
-      if (!known) {
-        waiting.push_back(std::move(w));
-        fetch = waiting.size() == 1;
-      }
+    std::unique_lock hold{lock};
+    if (secret) {
+      const secret_result known = *secret;
+      hold.unlock();
+      return w(known);
     }
-    if (known) {
-      return w(*known);
-    }
+    waiting.push_back(std::move(w));
+    const bool fetch = waiting.size() == 1;
+    hold.unlock();
     if (fetch) {
       store.secret("absent-users", [self](const secret_result& r) { self->visit([&] { self->set_secret(r); }); });
     }

@@ -17,7 +17,12 @@ std::expected<void, error> apply(database& db, change& c) {
   }
   auto done = c.apply(db);
   if (!done) {
-    (void)db.prepare("ROLLBACK TO one").run();
+    if (!db.in_transaction()) {
+      return done;  // SQLite has taken everything back already
+    }
+    if (const auto undone = db.prepare("ROLLBACK TO one").run(); !undone) {
+      return undone;
+    }
   }
   const auto released = db.prepare("RELEASE one").run();
   return done ? released : done;
@@ -94,7 +99,9 @@ void writer_thread::commit(std::vector<change>& group) {
       committed = db_->prepare("COMMIT").run();
     }
     if (db_->in_transaction()) {
-      (void)db_->execute("ROLLBACK");
+      if (!db_->execute("ROLLBACK")) {
+        committed = std::unexpected{error::failed};
+      }
     }
     if (whole || (committed.error() != error::full && committed.error() != error::failed)) {
       break;

@@ -1,0 +1,432 @@
+"""A comityd of its own for each test: made, started, watched and stopped.
+
+The environment names the programs: COMITYD and COMITYCTL. Everything lives in a temporary directory and on loopback
+ports. Leaving a `Server` stops it and asserts what must hold after every test: it was the same process all along, it
+ended with status 0 within its time, and no sanitizer had anything to say.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+PASSWORD = "correct horse battery staple"
+
+# Sanitizers slow everything; no test waits this long unless it fails.
+PATIENCE = float(os.environ.get("COMITY_TEST_PATIENCE", "20"))
+
+SANITIZER_REPORTS = re.compile(
+    r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
+    r"SUMMARY: \w+Sanitizer|terminate called|Assertion .* failed")
+
+
+def program(name):
+    """The path that the environment variable `name` gives; a test without its program fails."""
+    path = os.environ.get(name)
+    if not path:
+        raise RuntimeError(f"{name} must name the program under test")
+    return path
+
+
+def wait_until(condition, what, timeout=None, interval=0.02):
+    """Polls until `condition()` is true and returns its value; fails by `what` when the time is up."""
+    deadline = time.monotonic() + (PATIENCE if timeout is None else timeout)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within the time: {what() if callable(what) else what}")
+        time.sleep(interval)
+
+
+def free_ports(count):
+    """Distinct loopback ports that are free at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def openssl(*arguments, stdin=None):
+    done = subprocess.run(["openssl", *map(str, arguments)], input=stdin, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"openssl {arguments[0]}: {done.stderr.decode()}")
+    return done.stdout
+
+
+class Authority:
+    """A certificate authority that lives as long as the test process."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="comity-ca-"))
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
+        self.certificate = self.directory / "ca.crt"
+        self.key = self.directory / "ca.key"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256",
+                "-subj", "/CN=Comity test authority", "-days", "30",
+                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+                "-keyout", self.key, "-out", self.certificate)
+        self.serial = 1000
+
+    def issue(self, names, certificate, key, kind="ec", digest="-sha256", days=10):
+        """Writes a new certificate for the DNS `names` and its key."""
+        self.serial += 1
+        request = self.directory / f"{self.serial}.csr"
+        extensions = self.directory / f"{self.serial}.ext"
+        if kind == "ec":
+            key_options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        else:
+            key_options = ["-newkey", kind]  # "rsa:2048"
+        old_mask = os.umask(0o077)
+        try:
+            openssl("req", "-new", *key_options, "-nodes", "-subj", f"/CN={names[0]}", "-keyout", key, "-out", request)
+        finally:
+            os.umask(old_mask)
+        extensions.write_text(
+            "basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\nsubjectAltName="
+            + ",".join(f"DNS:{name}" for name in names) + "\n", encoding="ascii")
+        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
+                "-set_serial", str(self.serial), "-days", str(days), digest, "-extfile", extensions,
+                "-out", certificate)
+
+    def context(self):
+        """What a client uses that trusts this authority alone."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+_authority = None
+
+
+def authority():
+    global _authority  # made once: the first test that needs it pays
+    if _authority is None:
+        _authority = Authority()
+    return _authority
+
+
+def fingerprint(certificate):
+    """SHA-256 over a PEM file's first certificate, or over DER bytes."""
+    import hashlib
+    if isinstance(certificate, (str, pathlib.Path)):
+        text = pathlib.Path(certificate).read_text(encoding="ascii")
+        end = "-----END CERTIFICATE-----"
+        certificate = ssl.PEM_cert_to_DER_cert(text[:text.index(end) + len(end)] + "\n")
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def toml(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml(each) for each in value) + "]"
+    return json.dumps(str(value))
+
+
+_SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)')
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+class Server:
+    """One daemon. Use as a context manager.
+
+    `settings` are the tables of the configuration to add or change: {"limits": {"tls_timeout": "1s"}}.
+    The first of `hosts` is `domain`; each host's certificate is for its own name. Accounts: `users`, of the first host,
+    all by PASSWORD.
+    """
+
+    def __init__(self, hosts=("comity.test",), users=(), settings=None, key_kind="ec"):
+        self.domain = hosts[0]
+        self.hosts = list(hosts)
+        self.users = list(users)
+        self.key_kind = key_kind
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="comity-"))
+        self.starttls_port, self.direct_port, self.metrics_port = free_ports(3)
+        self.settings = {
+            "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s"},
+            "log": {"level": "debug"},
+            "limits": {},
+            "metrics": {"address": f"127.0.0.1:{self.metrics_port}"},
+        }
+        for table, values in (settings or {}).items():
+            self.settings.setdefault(table, {}).update(values)
+        self.config = self.directory / "comity.toml"
+        self.log_path = self.directory / "comityd.log"
+        self.process = None
+        self.pid = None
+        (self.directory / "data").mkdir(mode=0o700)
+        (self.directory / "certs").mkdir()
+        for host in self.hosts:
+            self.renew(host)
+        self.write_config()
+
+    # Files
+
+    def certificate_of(self, host):
+        return self.directory / "certs" / f"{host}.crt"
+
+    def key_of(self, host):
+        return self.directory / "certs" / f"{host}.key"
+
+    def renew(self, host, names=None):
+        """Puts a new certificate and key for `host` in place; the running daemon takes them at its next reload."""
+        authority().issue(names or [host], self.certificate_of(host), self.key_of(host), kind=self.key_kind)
+
+    def config_text(self):
+        lines = []
+        for table, values in self.settings.items():
+            lines.append(f"[{table}]")
+            lines += [f"{key} = {toml(value)}" for key, value in values.items()]
+        for host in self.hosts:
+            lines += ["[[host]]", f"domain = {toml(host)}", f'certificate = "certs/{host}.crt"',
+                      f'private_key = "certs/{host}.key"']
+        for port, tls in ((self.starttls_port, "starttls"), (self.direct_port, "direct")):
+            lines += ["[[listen]]", f'address = "127.0.0.1:{port}"', 'protocol = "c2s"', f'tls = "{tls}"']
+        return "\n".join(lines) + "\n"
+
+    def write_config(self, text=None):
+        self.config.write_text(self.config_text() if text is None else text, encoding="utf-8")
+
+    @property
+    def database(self):
+        return self.directory / "data" / "comity.db"
+
+    # Life
+
+    def __enter__(self):
+        try:
+            self.start()
+            for user in self.users:
+                self.add_user(user)
+        except BaseException:
+            self.abandon()
+            raise
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if kind is not None:
+            self.say_log(f"{kind.__name__}")
+            self.abandon()
+            return
+        try:
+            if self.process is not None:
+                self.stop()
+        finally:
+            self.abandon()
+
+    def start(self, wait=True):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([program("COMITYD"), "--config", str(self.config)],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.pid = self.process.pid
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"comityd ended with {self.process.returncode}:\n{self.log()}")
+            return self.http("/readyz")[0] == 200
+        wait_until(ready, lambda: f"/readyz answers 200\n{self.log()}")
+
+    def stop(self, timeout=None):
+        """SIGTERM; asserts an exit with 0 in time and a clean record."""
+        self.assert_alive()
+        self.process.send_signal(signal.SIGTERM)
+        self.assert_stops(timeout)
+
+    def assert_stops(self, timeout=None):
+        try:
+            status = self.process.wait(PATIENCE if timeout is None else timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"comityd did not stop:\n{self.tail()}") from None
+        self.process = None
+        self.assert_clean()
+        if status != 0:
+            raise AssertionError(f"comityd ended with {status}:\n{self.tail()}")
+
+    def kill(self):
+        """As a power cut would end the process."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        self.assert_clean()
+
+    def abandon(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        if os.environ.get("COMITY_TEST_KEEP"):
+            print(f"kept {self.directory}")
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def assert_alive(self):
+        if self.process is None or self.process.poll() is not None or self.process.pid != self.pid:
+            status = None if self.process is None else self.process.returncode
+            raise AssertionError(f"comityd is gone (status {status}):\n{self.tail()}")
+
+    def assert_clean(self):
+        report = SANITIZER_REPORTS.search(self.log())
+        if report:
+            raise AssertionError(f"a sanitizer or the runtime complained:\n{self.log()[report.start():][:8000]}")
+
+    # Looking at it
+
+    def log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
+
+    def tail(self, lines=40):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def say_log(self, why):
+        print(f"--- comityd's log ({why})\n{self.tail()}\n---", flush=True)
+
+    def wait_log(self, pattern, timeout=None):
+        return wait_until(lambda: re.search(pattern, self.log()), lambda: f"log has {pattern}\n{self.tail()}", timeout)
+
+    def http(self, path, timeout=5):
+        """(status, body, headers); (None, "", {}) while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=timeout) as answer:
+                return answer.status, answer.read().decode(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace"), dict(error.headers)
+        except (OSError, urllib.error.URLError):
+            return None, "", {}
+
+    def metrics_text(self):
+        status, body, _ = self.http("/metrics")
+        if status != 200:
+            raise AssertionError(f"/metrics answered {status}")
+        return body
+
+    def metrics(self):
+        """{(name, frozenset of (label, value)): number}"""
+        found = {}
+        for line in self.metrics_text().splitlines():
+            sample = _SAMPLE.match(line)
+            if sample and not line.startswith("#"):
+                found[sample[1], frozenset(_LABEL.findall(sample[2] or ""))] = float(sample[3])
+        return found
+
+    def metric(self, name, **labels):
+        """The sum over the series of `name` that have these labels; fails when there is no such series."""
+        wanted = set(labels.items())
+        values = [number for (family, have), number in self.metrics().items() if family == name and wanted <= have]
+        if not values:
+            raise AssertionError(f"no series {name} {labels}")
+        return sum(values)
+
+    def counter(self, name, **labels):
+        """As metric(), but a series that does not exist yet counts as 0."""
+        try:
+            return self.metric(name, **labels)
+        except AssertionError:
+            return 0.0
+
+    def wait_metric(self, value, name, timeout=None, **labels):
+        wait_until(lambda: self.counter(name, **labels) == value,
+                   lambda: f"{name} {labels} is {value}, not {self.counter(name, **labels)}", timeout)
+
+    def sessions(self):
+        return int(self.metric("comity_sessions"))
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def rss(self):
+        """Resident bytes."""
+        fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    # Steering it
+
+    def ctl(self, *arguments, stdin=None, check=True, timeout=60):
+        done = subprocess.run([program("COMITYCTL"), "--socket", str(self.directory / "admin.sock"), *arguments],
+                              input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
+        if SANITIZER_REPORTS.search(done.stderr):
+            raise AssertionError(f"comityctl: {done.stderr}")
+        if check and done.returncode != 0:
+            raise AssertionError(f"comityctl {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+        return done
+
+    def ctl_json(self, *arguments):
+        return json.loads(self.ctl("--json", *arguments).stdout)
+
+    def jid(self, user):
+        return user if "@" in user else f"{user}@{self.domain}"
+
+    def add_user(self, user, password=PASSWORD):
+        self.ctl("user", "add", self.jid(user), "--password-stdin", stdin=password + "\n")
+
+    def reload(self):
+        """SIGHUP, and the daemon has done it."""
+        before = len(re.findall(r"config\.(?:reload|refused)", self.log()))
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(re.findall(r"config\.(?:reload|refused)", self.log())) > before, "the reload is logged")
+
+    @contextlib.contextmanager
+    def control(self):
+        """THREATS §1 CTL: two clients log in before an attack; afterwards they still chat, in order, and the daemon
+        is back at their sessions and descriptors."""
+        from xmpp_client import Client  # not needed by those who only start a server
+        for name in ("control-a", "control-b"):
+            self.ctl("user", "add", self.jid(name), "--password-stdin", stdin=PASSWORD + "\n", check=False)
+        with Client.login(self, "control-a") as a, Client.login(self, "control-b", method="direct_tls") as b:
+            a.assert_chats_with(b)
+            b.assert_chats_with(a)
+            sessions = self.sessions()
+            descriptors = wait_until(self.fds, "descriptors are counted")
+            yield a, b
+            self.assert_alive()
+            a.assert_chats_with(b)
+            b.assert_chats_with(a)
+            wait_until(lambda: self.sessions() == sessions,
+                       lambda: f"{sessions} sessions again, not {self.sessions()}")
+            wait_until(lambda: self.fds() <= descriptors,
+                       lambda: f"{descriptors} descriptors again, not {self.fds()}: {self.descriptors()}")
+
+    def descriptors(self):
+        names = []
+        for each in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(OSError):
+                names.append(os.readlink(f"/proc/{self.pid}/fd/{each}"))
+        return sorted(names)
+
+
+class SystemTest(unittest.TestCase):
+    """A test with one daemon for the class: `options` are the arguments of Server."""
+
+    options = {}
+    server = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(**cls.options)
+        cls.server.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.__exit__(None, None, None)
