@@ -91,7 +91,9 @@ std::expected<void, std::string> migrate(database& db) {
                       ";PRAGMA user_version=" + std::to_string(*version + 1));
   }
   if (!step) {
-    (void)db.execute("ROLLBACK");
+    if (const auto undone = db.execute("ROLLBACK"); !undone) {
+      return std::unexpected{step.error() + "; and what was begun could not be taken back: " + undone.error()};
+    }
     return step;
   }
   return db.execute("COMMIT");

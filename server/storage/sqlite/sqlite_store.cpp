@@ -93,8 +93,8 @@ std::expected<std::uint64_t, error> next_version(database& db, const jid& user) 
     return std::unexpected{row.error()};
   }
   const auto version = static_cast<std::uint64_t>(bumped.number(0));
-  (void)bumped.step();  // to its end, so that the change counts
-  return version;
+  const auto ended = bumped.step();  // only at its end does the change count
+  return ended ? std::expected<std::uint64_t, error>{version} : std::unexpected{ended.error()};
 }
 
 /// Whether clients see the contact in the roster.
@@ -233,8 +233,8 @@ public:
         return std::unexpected{begun.error()};
       }
       auto loaded = load_roster(db, user);
-      (void)db.prepare("COMMIT").run();
-      return loaded;
+      const auto ended = db.prepare("COMMIT").run();
+      return ended ? std::move(loaded) : std::unexpected{ended.error()};
     });
   }
 
