@@ -57,8 +57,8 @@ namespace {
 
 class operator_session : public std::enable_shared_from_this<operator_session> {
 public:
-  operator_session(local::socket socket, std::shared_ptr<admin_server::state> server)
-      : socket_{std::move(socket)}, idle_{server->context}, server_{std::move(server)} {
+  operator_session(local::socket socket, ::uid_t who, std::shared_ptr<admin_server::state> server)
+      : socket_{std::move(socket)}, who_{who}, idle_{server->context}, server_{std::move(server)} {
     ++server_->open;
   }
   ~operator_session() { --server_->open; }
@@ -87,7 +87,8 @@ public:
 
 private:
   void answer(std::string request) {
-    server_->log.write(log::level::info, "admin.command", {{"command", command_of(request)}});
+    server_->log.write(log::level::info, "admin.command",
+                       {{"command", command_of(request)}, {"uid", static_cast<std::int64_t>(who_)}});
     server_->run(request, [self = shared_from_this()](std::string reply) {
       // From whatever thread had the answer back to this one.
       asio::post(self->server_->context, [self, reply = std::move(reply)] { self->write(reply, true); });
@@ -110,6 +111,7 @@ private:
   }
 
   local::socket socket_;
+  ::uid_t who_;
   asio::steady_timer idle_;
   std::shared_ptr<admin_server::state> server_;
   std::string input_, output_;
@@ -127,7 +129,7 @@ void admin_server::state::accept() {
       socklen_t size = sizeof peer;
       if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
           may_command(peer.uid, ::getuid()) && self->open < connections_limit) {
-        std::make_shared<operator_session>(std::move(socket), self)->read();
+        std::make_shared<operator_session>(std::move(socket), peer.uid, self)->read();
       } else {
         self->log.write(log::level::warn, "admin.refused", {{"uid", static_cast<std::int64_t>(peer.uid)}});
       }

@@ -76,8 +76,8 @@ std::string table(const std::vector<std::string>& headings, const std::vector<st
 
 std::string duration(std::int64_t seconds) {
   const auto two = [](std::int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-  std::string out = seconds >= 86400 ? std::to_string(seconds / 86400) + "d " : "";
-  return out + two(seconds / 3600 % 24) + ":" + two(seconds / 60 % 60) + ":" + two(seconds % 60);
+  const std::string days = seconds >= 86400 ? std::to_string(seconds / 86400) + "d " : "";
+  return days + two(seconds / 3600 % 24) + ":" + two(seconds / 60 % 60) + ":" + two(seconds % 60);
 }
 
 }  // namespace comity::admin
