@@ -36,6 +36,7 @@ constexpr auto poll_interval = 20ms;  // how often a stop looks whether the last
 
 std::vector<std::string> domains_of(const config::settings& s) {
   std::vector<std::string> domains;
+  domains.reserve(s.hosts.size());
   for (const auto& h : s.hosts) {
     domains.push_back(h.domain);
   }
@@ -48,6 +49,7 @@ connection::method method_of(config::listen_tls tls) {
 
 std::vector<connection::route> routes_of(const config::settings& s) {
   std::vector<connection::route> routes;
+  routes.reserve(s.listeners.size());
   for (const auto& l : s.listeners) {
     routes.push_back({connection::scope::c2s, connection::direction::inbound, method_of(l.tls)});
   }
@@ -97,7 +99,8 @@ struct daemon::parts {
   void close();
 
   void wait_for_signal();
-  std::expected<void, std::string> reload();
+  /// Why it was refused, as the log has it too; empty where the new configuration is in force.
+  std::string reload();
   void report_certificates();
   void drain();
   void stop();
@@ -230,15 +233,18 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .authenticator = *authenticator,
       .hosts = [this](std::string_view domain) { return router->hosts(domain); },
       .end_sessions = [this](const jid& user, stream_condition condition) { router->end_sessions(user, condition); }});
-  commands = std::make_unique<admin::commands>(
-      admin::commands::collaborators{.accounts = *account_commands,
-                                     .connections = loops.connections(),
-                                     .sessions_by_host = [this] { return router->sessions_by_host(); },
-                                     .reload = [this] { return reload(); },
-                                     .drain = [this] { drain(); },
-                                     .stop = [this] { asio::post(control, [this] { stop(); }); },
-                                     .version = version_text(),
-                                     .started = started});
+  commands = std::make_unique<admin::commands>(admin::commands::collaborators{
+      .accounts = *account_commands,
+      .connections = loops.connections(),
+      .sessions_by_host = [this] { return router->sessions_by_host(); },
+      .reload = [this]() -> std::expected<void, std::string> {
+        auto why = reload();
+        return why.empty() ? std::expected<void, std::string>{} : std::unexpected{std::move(why)};
+      },
+      .drain = [this] { drain(); },
+      .stop = [this] { asio::post(control, [this] { stop(); }); },
+      .version = version_text(),
+      .started = started});
   auto socket = admin::admin_server::open(
       control, settings.server.admin_socket, log,
       [this](std::string_view request, admin::replier reply) { commands->run(request, std::move(reply)); });
@@ -329,7 +335,7 @@ void daemon::parts::wait_for_signal() {
       return;
     }
     if (signal == SIGHUP) {
-      (void)reload();
+      reload();
     } else {
       stop();
     }
@@ -345,7 +351,7 @@ void daemon::parts::report_certificates() {
   }
 }
 
-std::expected<void, std::string> daemon::parts::reload() {
+std::string daemon::parts::reload() {
   const auto refuse = [this](const std::vector<config::fault>& faults) {
     std::string all;
     for (const auto& f : faults) {
@@ -354,7 +360,7 @@ std::expected<void, std::string> daemon::parts::reload() {
       all += (all.empty() ? "" : "\n") + text;
     }
     all_metrics->reloaded(false);
-    return std::unexpected{std::move(all)};
+    return all;
   };
   ::sd_notify(0, "RELOADING=1");
   auto next = config::load(settings.file);

@@ -51,7 +51,7 @@ MetricFamily single(std::string name, std::string help, MetricType type, double 
 /// The fields of /proc/self/stat behind the command's name, which may hold anything.
 std::vector<std::string> stat_fields() {
   std::ifstream file{"/proc/self/stat"};
-  std::string all{std::istreambuf_iterator<char>{file}, {}};
+  const std::string all{std::istreambuf_iterator<char>{file}, {}};
   std::istringstream rest{all.substr(std::min(all.rfind(')') + 1, all.size()))};
   return {std::istream_iterator<std::string>{rest}, {}};
 }

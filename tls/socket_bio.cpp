@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstdint>
 
@@ -9,8 +10,9 @@ namespace comity::tls {
 
 namespace {
 
+/// The descriptor stands in the bits of the BIO's data pointer, which is never followed: no allocation for a number.
 int descriptor_of(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
+  return static_cast<int>(std::bit_cast<std::intptr_t>(BIO_get_data(bio)));
 }
 
 bool try_again(int error) {
@@ -64,7 +66,7 @@ BIO* new_socket_bio(int descriptor) noexcept {
   static const BIO_METHOD* const method = make_method();
   auto* bio = method != nullptr ? BIO_new(method) : nullptr;
   if (bio != nullptr) {
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+    BIO_set_data(bio, std::bit_cast<void*>(std::intptr_t{descriptor}));
     BIO_set_init(bio, 1);
   }
   return bio;
