@@ -51,6 +51,9 @@ std::vector<connection::route> routes_of(const config::settings& s) {
   std::vector<connection::route> routes;
   routes.reserve(s.listeners.size());
   for (const auto& l : s.listeners) {
+    if (l.protocol != config::listen_protocol::c2s) {
+      continue;
+    }
     routes.push_back({connection::scope::c2s, connection::direction::inbound, method_of(l.tls)});
   }
   return routes;
@@ -176,6 +179,9 @@ std::expected<void, std::string> daemon::parts::open(std::shared_ptr<const tls::
 
 std::expected<void, std::string> daemon::parts::open_listeners() {
   for (const auto& l : settings.listeners) {
+    if (l.protocol != config::listen_protocol::c2s) {
+      continue;
+    }
     auto port =
         connection::listener::open({loops.loop(0), limits, log}, l.address.host, l.address.port, method_of(l.tls),
                                    [this](connection::accepted_socket s) { take(std::move(s)); });

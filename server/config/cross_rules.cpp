@@ -27,10 +27,12 @@ bool overlap(const address& a, const address& b) {
 
 constexpr std::array all_pairs{
     ordered_pair{"limits.unauthenticated_bytes", "limits.stanza_size_c2s"},
+    ordered_pair{"limits.unauthenticated_bytes", "limits.stanza_size_s2s"},
     ordered_pair{"limits.tls_timeout", "limits.handshake_timeout"},
     ordered_pair{"limits.unauthenticated_per_ip", "limits.connections_per_ip"},
     // A queue that cannot hold the largest stanza would close the stream of whoever it is sent to.
     ordered_pair{"limits.stanza_size_c2s", "limits.send_queue_bytes"},
+    ordered_pair{"limits.stanza_size_s2s", "limits.send_queue_bytes"},
 };
 
 const option<settings>& named(std::string_view name) {
@@ -85,6 +87,30 @@ void check_hosts(const settings& all, std::vector<placed_fault>& faults) {
   }
 }
 
+void check_servers(const settings& all, std::vector<placed_fault>& faults) {
+  for (const auto& l : all.listeners) {
+    if (l.protocol == listen_protocol::s2s && !all.s2s.enabled) {
+      faults.push_back({{.line = l.line, .column = l.column},
+                        "listen.protocol = \"s2s\" while s2s.enabled = false; remove this [[listen]] or enable s2s"});
+    }
+  }
+  for (auto peer = all.peers.begin(); peer != all.peers.end(); ++peer) {
+    const position at{.line = peer->line, .column = peer->column};
+    const auto earlier = std::find_if(all.peers.begin(), peer, [&](const auto& p) { return p.domain == peer->domain; });
+    if (earlier != peer) {
+      faults.push_back({at, fmt::format("s2s.peer.domain = {} has a [[s2s.peer]] at line {} already; make one of them",
+                                        in_quotes(peer->domain), earlier->line)});
+    }
+    if (std::ranges::find(all.hosts, peer->domain, &host_settings::domain) != all.hosts.end()) {
+      faults.push_back(
+          {at, fmt::format("s2s.peer.domain = {} is served here; remove this [[s2s.peer]]", in_quotes(peer->domain))});
+    }
+    if (peer->method != peer_method::any && peer->endpoint.empty()) {
+      faults.push_back({at, "s2s.peer.method without s2s.peer.endpoint; write endpoint = \"HOST:PORT\" beside it"});
+    }
+  }
+}
+
 void check_addresses(const settings& all, const value_places& places, std::vector<placed_fault>& faults) {
   for (auto listener = all.listeners.begin(); listener != all.listeners.end(); ++listener) {
     const auto earlier = std::find_if(all.listeners.begin(), listener,
@@ -120,6 +146,7 @@ std::vector<placed_fault> cross_faults(const settings& all, const value_places& 
   std::vector<placed_fault> faults;
   check_hosts(all, faults);
   check_addresses(all, places, faults);
+  check_servers(all, faults);
   check_order(all, places, faults);
   return faults;
 }

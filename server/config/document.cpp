@@ -86,6 +86,8 @@ std::string canonical(const settings& all) {
       add_tables(out, s, host_options(), all.hosts);
     } else if (s.name == "listen") {
       add_tables(out, s, listen_options(), all.listeners);
+    } else if (s.name == "s2s.peer") {
+      add_tables(out, s, peer_options(), all.peers);
     } else {
       out += fmt::format("{}\n", header(s));
       add_values(out, s.name, options(), all);
@@ -133,11 +135,12 @@ std::string annotated_example() {
   for (const auto& s : sections()) {
     out += '\n';
     add_comment(out, s.sentence);
-    out += fmt::format("{}\n", header(s));
+    const std::string_view off = s.by_need ? "#" : "";
+    out += fmt::format("{}{}\n", off, header(s));
     for (const auto* const row : rows_of(s.name)) {
       add_comment(out, fmt::format("{} ({}{})", row->sentence, describe(row->kind),
                                    row->takes_effect == effect::at_restart ? "; takes a restart" : ""));
-      out += fmt::format("{} = {}\n", row->key, shown(*row));
+      out += fmt::format("{}{} = {}\n", off, row->key, shown(*row));
     }
     if (s.name == "listen") {
       for (const auto& d : std::span{default_listeners}.subspan(1)) {

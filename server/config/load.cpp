@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -27,15 +28,69 @@ position position_of(const toml::source_region& region) {
           .column = std::max(1, static_cast<int>(region.begin.column))};
 }
 
-raw_value raw_of(const toml::node& node) {
-  if (const auto* const text = node.as_string()) {
-    return std::string_view{text->get()};
+/// What a node holds, as `kind` may use it. Arrays and tables are kept here while the value is read.
+class raw_node {
+public:
+  raw_node(const toml::node& node, const value_kind& kind) {
+    if (const auto* const text = node.as_string()) {
+      value_ = std::string_view{text->get()};
+    } else if (const auto* const number = node.as_integer()) {
+      value_ = number->get();
+    } else if (const auto* const truth = node.as_boolean(); truth != nullptr && is<boolean>(kind)) {
+      value_ = truth->get();
+    } else if (const auto* const array = node.as_array(); array != nullptr && is<list_of>(kind)) {
+      if (const auto* const items = list(*array)) {
+        value_ = raw_list{*items};
+      }
+    } else if (const auto* const table = node.as_table(); table != nullptr && is<stub_zones>(kind)) {
+      read(*table);
+    }
   }
-  if (const auto* const number = node.as_integer()) {
-    return number->get();
+  raw_node(const raw_node&) = delete;
+  raw_node& operator=(const raw_node&) = delete;
+
+  [[nodiscard]] const raw_value& value() const noexcept { return value_; }
+  /// The element that is no string, where there is one.
+  [[nodiscard]] const toml::node* stranger() const noexcept { return stranger_; }
+
+private:
+  template <class Kind>
+  static bool is(const value_kind& kind) {
+    return std::holds_alternative<Kind>(kind);
   }
-  return std::monostate{};
-}
+  const std::vector<std::string_view>* list(const toml::array& array) {
+    auto& items = lists_.emplace_back();
+    for (const auto& element : array) {
+      const auto* const text = element.as_string();
+      if (text == nullptr) {
+        stranger_ = &element;
+        return nullptr;
+      }
+      items.emplace_back(text->get());
+    }
+    return &items;
+  }
+  void read(const toml::table& table) {
+    for (const auto& [name, node] : table) {
+      const auto* const array = node.as_array();
+      if (array == nullptr) {
+        stranger_ = &node;
+        return;
+      }
+      const auto* const items = list(*array);
+      if (items == nullptr) {
+        return;
+      }
+      entries_.push_back({.name = name.str(), .values = *items});
+    }
+    value_ = raw_table{entries_};
+  }
+
+  raw_value value_;
+  std::deque<std::vector<std::string_view>> lists_;
+  std::vector<raw_entry> entries_;
+  const toml::node* stranger_ = nullptr;
+};
 
 std::string_view type_name(const toml::node& node) {
   switch (node.type()) {
@@ -84,11 +139,13 @@ public:
       }
     }
     for (const auto& s : sections()) {
-      const auto* const node = document.get(s.name);
+      const auto* const node = find(document, s.name);
       if (s.name == "host") {
         read_each(s, node, host_options(), result_.hosts);
       } else if (s.name == "listen") {
         read_each(s, node, listen_options(), result_.listeners);
+      } else if (s.name == "s2s.peer") {
+        read_each(s, node, peer_options(), result_.peers);
       } else {
         read_one(s, node);
       }
@@ -104,6 +161,24 @@ public:
 private:
   void refuse(position at, std::string text) {
     faults_.push_back({.file = result_.file, .line = at.line, .column = at.column, .text = std::move(text)});
+  }
+
+  /// The node of a section, which may stand in another's table.
+  static const toml::node* find(const toml::table& document, std::string_view section_name) {
+    const auto dot = section_name.find('.');
+    const auto* const node = document.get(section_name.substr(0, dot));
+    if (dot == std::string_view::npos) {
+      return node;
+    }
+    return node != nullptr && node->is_table() ? node->as_table()->get(section_name.substr(dot + 1)) : nullptr;
+  }
+
+  /// Whether `key` in the table of `s` is the table of another section.
+  static bool holds_section(const section& s, std::string_view key) {
+    return std::ranges::any_of(sections(), [&](const section& inner) {
+      return inner.name.size() == s.name.size() + 1 + key.size() && inner.name.starts_with(s.name) &&
+             inner.name[s.name.size()] == '.' && inner.name.ends_with(key);
+    });
   }
 
   void unknown_at_top(const toml::key& key, const toml::node& node) {
@@ -205,7 +280,8 @@ private:
   void read_table(const section& s, const toml::table& table, position at, std::span<const option<Owner>> rows,
                   Owner& owner) {
     for (const auto& [key, node] : table) {
-      if (std::ranges::none_of(rows, [&](const auto& o) { return o.row.table == s.name && o.row.key == key.str(); })) {
+      if (std::ranges::none_of(rows, [&](const auto& o) { return o.row.table == s.name && o.row.key == key.str(); }) &&
+          !holds_section(s, key.str())) {
         unknown_in(s, key);
       }
     }
@@ -230,6 +306,11 @@ private:
     for (const auto* const row : rows_of(s.name)) {
       known.push_back(row->key);
     }
+    for (const auto& inner : sections()) {
+      if (inner.name.starts_with(s.name) && inner.name.substr(s.name.size()).starts_with('.')) {
+        known.push_back(inner.name.substr(s.name.size() + 1));
+      }
+    }
     refuse(position_of(key.source()), fmt::format("unknown key {}.{}; the nearest known key is {}.{}", s.name,
                                                   shown_key(key.str()), s.name, nearest(key.str(), known)));
   }
@@ -238,8 +319,12 @@ private:
   void store(const option<Owner>& o, Owner& owner, const toml::node& node) {
     const auto at = position_of(node.source());
     const std::string name = fmt::format("{}.{}", o.row.table, o.row.key);
-    const auto raw = raw_of(node);
-    if (std::holds_alternative<std::monostate>(raw)) {
+    const raw_node held{node, o.row.kind};
+    const auto& raw = held.value();
+    if (held.stranger() != nullptr) {
+      refuse(position_of(held.stranger()->source()),
+             fmt::format("{} holds {}; write {}", name, type_name(*held.stranger()), describe(o.row.kind)));
+    } else if (std::holds_alternative<std::monostate>(raw)) {
       refuse(at, fmt::format("{} is {}; write {}", name, type_name(node), describe(o.row.kind)));
     } else if (auto value = read_value(o.row.kind, raw, directory_)) {
       o.put(owner, std::move(*value));
@@ -262,6 +347,9 @@ private:
     }
     if (result_.listeners.empty() && !is_written_wrongly("listen")) {
       for (const auto& d : default_listeners) {
+        if (d.protocol == "s2s" && !result_.s2s.enabled) {
+          continue;
+        }
         auto& listener = result_.listeners.emplace_back();
         for (const auto& o : listen_options()) {
           const auto text = o.row.key == "address" ? d.address : o.row.key == "protocol" ? d.protocol : d.tls;

@@ -16,9 +16,16 @@ constexpr std::uint64_t gib = 1024 * mib;
 // In the order of the enumerations of settings.hpp.
 constexpr std::array level_words{"trace"sv, "debug"sv, "info"sv, "warn"sv, "error"sv};
 constexpr std::array format_words{"text"sv, "json"sv};
-constexpr std::array protocol_words{"c2s"sv};
+constexpr std::array protocol_words{"c2s"sv, "s2s"sv};
 constexpr std::array listen_tls_words{"starttls"sv, "direct"sv};
 constexpr std::array tls_version_words{"1.2"sv, "1.3"sv};
+constexpr std::array trust_words{"dane"sv, "certificate"sv, "dialback"sv};
+constexpr std::array peer_trust_words{""sv, "dane"sv, "certificate"sv, "dialback"sv};
+constexpr std::array peer_method_words{""sv, "starttls"sv, "direct_tls"sv};
+
+constexpr std::array default_dns_servers{"auto"sv};
+constexpr std::array default_trust_anchors{"/usr/share/dns/root.key"sv};
+constexpr std::array default_forbidden{"special"sv};
 
 /// Ties a row to its field; `Field` is a captureless lambda from the owner to a reference, const or not.
 template <class Owner, class Field>
@@ -57,19 +64,23 @@ constexpr option<Owner> required(std::string_view table, std::string_view key, v
 }
 
 constexpr std::array all_sections{
-    section{"server", false, "The daemon itself."},
-    section{"log", false, "What is said on standard error: one line an event."},
-    section{"storage", false, "Where accounts, rosters and messages are kept."},
-    section{"host", true,
+    section{"server", false, false, "The daemon itself."},
+    section{"log", false, false, "What is said on standard error: one line an event."},
+    section{"storage", false, false, "Where accounts, rosters and messages are kept."},
+    section{"host", true, false,
             "A domain that is served, one table each; at least one is needed. The certificate of the first answers a "
             "TLS ClientHello that names no server."},
-    section{"listen", true,
+    section{"listen", true, false,
             "A port that is listened on, one table each. Without any, clients are taken in on port 5222 by STARTTLS "
-            "and on port 5223 by direct TLS, as shown here."},
-    section{"tls", false, "What TLS must be like, for every port and host."},
-    section{"limits", false,
+            "and on port 5223 by direct TLS, and servers, where s2s.enabled is true, on ports 5269 and 5270, as shown "
+            "here."},
+    section{"tls", false, false, "What TLS must be like, for every port and host."},
+    section{"dns", false, false, "How other servers are found: a resolver of our own that validates DNSSEC."},
+    section{"s2s", false, false, "Other servers: whom stanzas are exchanged with, and what proof is asked for."},
+    section{"s2s.peer", true, true, "What holds for one other domain, one table each."},
+    section{"limits", false, false,
             "What a peer may use up. Sizes count an element from its < to its >; what is exactly at a limit passes."},
-    section{"metrics", false, "What Prometheus and health checks ask, by plain HTTP."}};
+    section{"metrics", false, false, "What Prometheus and health checks ask, by plain HTTP."}};
 
 const std::array all_options{
     row("server", "data_directory", file_path{}, "/var/lib/comity"sv, effect::at_restart,
@@ -96,12 +107,69 @@ const std::array all_options{
     row("tls", "minimum_version", word{tls_version_words}, "1.2"sv, effect::at_reload,
         "The oldest version of TLS that is spoken; older ones than 1.2 are not available (RFC 8996).",
         [](auto& s) -> auto& { return s.tls.minimum_version; }),
+    row("tls", "ca_file", optional_path{}, ""sv, effect::at_reload,
+        "The authorities whose certificates other servers may have, PEM; \"\" is those of the system.",
+        [](auto& s) -> auto& { return s.tls.ca_file; }),
+
+    row("dns", "servers", list_of{list_item::dns_server}, raw_list{default_dns_servers}, effect::at_reload,
+        "Whom to ask: \"auto\" is the system's resolvers if they pass DNSSEC on, which is tried at start and said in "
+        "the log, else recursion from the root; addresses are forwarders; an empty array is always recursion.",
+        [](auto& s) -> auto& { return s.dns.servers; }),
+    row("dns", "root_hints", optional_path{}, ""sv, effect::at_reload,
+        "The file of the root's name servers, for recursion; \"\" is those built in.",
+        [](auto& s) -> auto& { return s.dns.root_hints; }),
+    row("dns", "trust_anchors", list_of{list_item::path}, raw_list{default_trust_anchors}, effect::at_reload,
+        "The files of DNSSEC trust anchors (DS or DNSKEY records). With an empty array nothing is validated and "
+        "nothing is ever secure.",
+        [](auto& s) -> auto& { return s.dns.trust_anchors; }),
+    row("dns", "stubs", stub_zones{}, raw_table{}, effect::at_reload,
+        "Zones whose name servers are told here: a table of zones, each with an array of addresses.",
+        [](auto& s) -> auto& { return s.dns.stubs; }),
+    row("dns", "special_zones", list_of{list_item::zone}, raw_list{}, effect::at_reload,
+        "Zones that RFC 6761 sets apart, such as \"test\" or \"home.arpa\", to be resolved after all; the zones of "
+        "stubs are so of themselves.",
+        [](auto& s) -> auto& { return s.dns.special_zones; }),
+    row("dns", "timeout", duration{100ms, 1min}, "5s"sv, effect::at_reload, "How long one lookup may take.",
+        [](auto& s) -> auto& { return s.dns.timeout; }),
+
+    row("s2s", "enabled", boolean{}, true, effect::at_restart,
+        "Whether stanzas are exchanged with other servers at all.", [](auto& s) -> auto& { return s.s2s.enabled; }),
+    row("s2s", "trust", word{trust_words}, "certificate"sv, effect::at_reload,
+        "The least proof that another server must give: \"dane\" is TLSA records under DNSSEC; \"certificate\" is "
+        "that, or a certificate of a known authority, or POSH; \"dialback\" takes a call back to the address in DNS "
+        "as well.",
+        [](auto& s) -> auto& { return s.s2s.trust; }),
+    row("s2s", "connect_timeout", duration{1s, 5min}, "20s"sv, effect::at_reload,
+        "How long one address may take, from the first packet to an authenticated stream.",
+        [](auto& s) -> auto& { return s.s2s.connect_timeout; }),
+    // RFC 8305 §5: never below 10 ms, and no more than 2 s.
+    row("s2s", "attempt_delay", duration{10ms, 2s}, "250ms"sv, effect::at_reload,
+        "How long after one address the next is tried beside it (RFC 8305).",
+        [](auto& s) -> auto& { return s.s2s.attempt_delay; }),
+    row("s2s", "queue_stanzas", whole_number{1, 100'000}, 1000, effect::at_reload,
+        "How many stanzas may wait for a connection to one domain.",
+        [](auto& s) -> auto& { return s.s2s.queue_stanzas; }),
+    row("s2s", "queue_timeout", duration{1s, 1h}, "60s"sv, effect::at_reload,
+        "How long they may wait; then their senders get <remote-server-timeout/>.",
+        [](auto& s) -> auto& { return s.s2s.queue_timeout; }),
+    row("s2s", "idle_timeout", duration{10s, 24h}, "10m"sv, effect::at_reload,
+        "How long a connection that carries nothing is kept.", [](auto& s) -> auto& { return s.s2s.idle_timeout; }),
+    row("s2s", "forbidden_addresses", list_of{list_item::forbidden_network}, raw_list{default_forbidden},
+        effect::at_reload,
+        "Where no connection is ever made to, whatever DNS says. \"special\" is everything that is not of the public "
+        "internet: loopback, link-local, private, multicast and unspecified addresses.",
+        [](auto& s) -> auto& { return s.s2s.forbidden_addresses; }),
+    row("s2s", "allowed_addresses", list_of{list_item::network}, raw_list{}, effect::at_reload,
+        "Networks taken out of the above, such as an intranet's.",
+        [](auto& s) -> auto& { return s.s2s.allowed_addresses; }),
 
     // RFC 6120 §13.12: a limit on stanzas must not be below 10000 bytes.
     row("limits", "stanza_size_c2s", byte_size{10'000, 64 * mib}, "256KiB"sv, effect::at_reload,
         "The largest stanza a client may send.", [](auto& s) -> auto& { return s.limits.stanza_size_c2s; }),
+    row("limits", "stanza_size_s2s", byte_size{10'000, 64 * mib}, "512KiB"sv, effect::at_reload,
+        "The largest stanza another server may send.", [](auto& s) -> auto& { return s.limits.stanza_size_s2s; }),
     row("limits", "unauthenticated_bytes", byte_size{10'000, mib}, "10000"sv, effect::at_reload,
-        "The largest element a client may send before it has logged in.",
+        "The largest element a peer may send before it is authenticated.",
         [](auto& s) -> auto& { return s.limits.unauthenticated_bytes; }),
     row("limits", "tls_timeout", duration{100ms, 10min}, "10s"sv, effect::at_reload,
         "How long a TLS handshake may take, from the accepted connection or <proceed/> to its end.",
@@ -155,7 +223,7 @@ const std::array all_listen_options{
                            "c2s"sv,
                            {},
                            effect::at_restart,
-                           "Who connects here: \"c2s\" is clients, and all there is in this release."},
+                           "Who connects here: \"c2s\" is clients, \"s2s\" other servers."},
                           [](auto& l) -> auto& { return l.protocol; }),
     bind<listen_settings>({"listen",
                            "tls",
@@ -166,6 +234,42 @@ const std::array all_listen_options{
                            "\"starttls\" begins in the clear and demands an upgrade (RFC 6120); \"direct\" begins with "
                            "TLS (XEP-0368)."},
                           [](auto& l) -> auto& { return l.tls; })};
+
+const std::array all_peer_options{
+    required<peer_settings>("s2s.peer", "domain", domain_name{}, "\"bank.example\"", effect::at_reload,
+                            "The other domain.", [](auto& p) -> auto& { return p.domain; }),
+    bind<peer_settings>({"s2s.peer",
+                         "trust",
+                         word{peer_trust_words},
+                         ""sv,
+                         {},
+                         effect::at_reload,
+                         "The least proof it must give; \"\" is that of s2s.trust."},
+                        [](auto& p) -> auto& { return p.trust; }),
+    bind<peer_settings>({"s2s.peer",
+                         "allow",
+                         boolean{},
+                         true,
+                         {},
+                         effect::at_reload,
+                         "Whether anything is exchanged with it; false is nothing, in or out."},
+                        [](auto& p) -> auto& { return p.allow; }),
+    bind<peer_settings>({"s2s.peer",
+                         "endpoint",
+                         peer_endpoint{},
+                         ""sv,
+                         {},
+                         effect::at_reload,
+                         "Where it is, in place of what DNS says of the service."},
+                        [](auto& p) -> auto& { return p.endpoint; }),
+    bind<peer_settings>({"s2s.peer",
+                         "method",
+                         word{peer_method_words},
+                         ""sv,
+                         {},
+                         effect::at_reload,
+                         "How its endpoint is spoken to; \"\" is \"starttls\"."},
+                        [](auto& p) -> auto& { return p.method; })};
 
 }  // namespace
 
@@ -182,6 +286,10 @@ std::span<const option<listen_settings>> listen_options() noexcept {
   return all_listen_options;
 }
 
+std::span<const option<peer_settings>> peer_options() noexcept {
+  return all_peer_options;
+}
+
 std::vector<const option_row*> rows_of(std::string_view section_name) {
   std::vector<const option_row*> rows;
   const auto collect = [&](const auto& from) {
@@ -194,6 +302,7 @@ std::vector<const option_row*> rows_of(std::string_view section_name) {
   collect(all_options);
   collect(all_host_options);
   collect(all_listen_options);
+  collect(all_peer_options);
   return rows;
 }
 

@@ -36,8 +36,9 @@ struct option {
 };
 
 struct section {
-  std::string_view name;
-  bool repeated;  // [[name]], else [name]
+  std::string_view name;  // with the table it stands in: "s2s.peer"
+  bool repeated;          // [[name]], else [name]
+  bool by_need;           // most files have none: the annotated file shows it commented out
   std::string_view sentence;
 };
 
@@ -46,15 +47,17 @@ struct section {
 [[nodiscard]] std::span<const option<settings>> options() noexcept;
 [[nodiscard]] std::span<const option<host_settings>> host_options() noexcept;
 [[nodiscard]] std::span<const option<listen_settings>> listen_options() noexcept;
+[[nodiscard]] std::span<const option<peer_settings>> peer_options() noexcept;
 /// The rows of one section.
 [[nodiscard]] std::vector<const option_row*> rows_of(std::string_view section_name);
 
-/// What is listened on when the file has no [[listen]].
+/// What is listened on when the file has no [[listen]]; for servers only where s2s.enabled says so.
 struct default_listener {
   std::string_view address, protocol, tls;
 };
-inline constexpr std::array default_listeners{default_listener{"[::]:5222", "c2s", "starttls"},
-                                              default_listener{"[::]:5223", "c2s", "direct"}};
+inline constexpr std::array default_listeners{
+    default_listener{"[::]:5222", "c2s", "starttls"}, default_listener{"[::]:5223", "c2s", "direct"},
+    default_listener{"[::]:5269", "s2s", "starttls"}, default_listener{"[::]:5270", "s2s", "direct"}};
 
 /// The known name nearest to `name` by Damerau-Levenshtein distance; the first of equals. `known` is not empty.
 [[nodiscard]] std::string_view nearest(std::string_view name, std::span<const std::string_view> known);

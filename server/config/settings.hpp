@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ struct host_settings {
   int key_line = 0, key_column = 0;
 };
 
-enum class listen_protocol : std::uint8_t { c2s };
+enum class listen_protocol : std::uint8_t { c2s, s2s };
 enum class listen_tls : std::uint8_t { starttls, direct };
 struct listen_settings {
   config::address address;
@@ -60,10 +61,50 @@ struct listen_settings {
 enum class tls_minimum : std::uint8_t { tls_1_2, tls_1_3 };
 struct tls_settings {
   tls_minimum minimum_version = tls_minimum::tls_1_2;
+  std::filesystem::path ca_file;  // "": the system's roots
+};
+
+struct dns_settings {
+  std::vector<std::string> servers;        // {"auto"}, "192.0.2.1", "2001:db8::1@5353"…; none: recursion from the root
+  std::filesystem::path root_hints;        // "": those built in
+  std::vector<std::string> trust_anchors;  // absolute paths; none: nothing is validated
+  std::map<std::string, std::vector<std::string>> stubs;  // zone (A-labels) to "address" or "address@port"
+  std::vector<std::string> special_zones;                 // A-labels
+  std::chrono::milliseconds timeout{};
+  friend bool operator==(const dns_settings&, const dns_settings&) = default;
+};
+
+/// The least proof that a peer server must give.
+enum class s2s_trust : std::uint8_t { dane, certificate, dialback };
+/// What one peer's table may say: that of [s2s], or one of them.
+enum class peer_trust : std::uint8_t { as_all, dane, certificate, dialback };
+enum class peer_method : std::uint8_t { any, starttls, direct_tls };
+
+struct s2s_settings {
+  bool enabled = false;
+  s2s_trust trust = s2s_trust::certificate;
+  std::chrono::milliseconds connect_timeout{};
+  std::chrono::milliseconds attempt_delay{};
+  std::uint32_t queue_stanzas = 0;
+  std::chrono::milliseconds queue_timeout{};
+  std::chrono::milliseconds idle_timeout{};
+  std::vector<std::string> forbidden_addresses;  // "special" or "network/length"
+  std::vector<std::string> allowed_addresses;    // "network/length"
+};
+
+/// [[s2s.peer]]
+struct peer_settings {
+  std::string domain;  // enforced U-label form
+  peer_trust trust = peer_trust::as_all;
+  bool allow = true;
+  std::string endpoint;  // "host:port", host in A-labels or numeric; "": found by SRV
+  peer_method method = peer_method::any;
+  int line = 0, column = 0;
 };
 
 struct limit_settings {
   std::size_t stanza_size_c2s = 0;
+  std::size_t stanza_size_s2s = 0;
   std::size_t unauthenticated_bytes = 0;
   std::chrono::milliseconds tls_timeout{};
   std::chrono::milliseconds handshake_timeout{};
@@ -88,6 +129,9 @@ struct settings {
   std::vector<host_settings> hosts;
   std::vector<listen_settings> listeners;
   tls_settings tls;
+  dns_settings dns;
+  s2s_settings s2s;
+  std::vector<peer_settings> peers;
   limit_settings limits;
   metrics_settings metrics;
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "connection/jid.hpp"
+#include "server/config/list_items.hpp"
 
 namespace comity::config {
 namespace {
@@ -91,7 +92,11 @@ const std::string_view* text_of(const raw_value& raw) {
 }
 
 std::expected<typed_value, std::string> wrong_type(const raw_value& raw) {
-  return std::unexpected(std::holds_alternative<std::int64_t>(raw) ? "is a number" : "is a string");
+  return std::unexpected(std::visit(
+      overloaded{[](std::monostate) { return "is of no use here"; }, [](std::int64_t) { return "is a number"; },
+                 [](bool) { return "is a boolean"; }, [](std::string_view) { return "is a string"; },
+                 [](raw_list) { return "is an array"; }, [](raw_table) { return "is a table"; }},
+      raw));
 }
 
 bool has_control_character(std::string_view text) {
@@ -223,6 +228,53 @@ std::expected<typed_value, std::string> read_storage(std::string_view text) {
   return std::filesystem::path{text}.lexically_normal();
 }
 
+std::expected<text_list, std::string> read_items(list_item item, raw_list raw, const std::filesystem::path& directory) {
+  text_list items;
+  for (const auto text : raw) {
+    auto read = read_item(item, text, directory);
+    if (!read) {
+      return std::unexpected(fmt::format("holds {}, which {}", in_quotes(text), read.error()));
+    }
+    if (std::ranges::find(items, *read) != items.end()) {
+      return std::unexpected(fmt::format("holds {} twice", in_quotes(*read)));
+    }
+    items.push_back(std::move(*read));
+  }
+  if (item == list_item::dns_server && items.size() > 1 && std::ranges::find(items, "auto") != items.end()) {
+    return std::unexpected("holds \"auto\" beside other servers");
+  }
+  return items;
+}
+
+std::expected<text_table, std::string> read_stubs(raw_table raw) {
+  text_table zones;
+  for (const auto& [name, servers] : raw) {
+    auto zone = read_item(list_item::zone, name, {});
+    if (!zone) {
+      return std::unexpected(fmt::format("has the zone {}, which {}", in_quotes(name), zone.error()));
+    }
+    auto items = read_items(list_item::dns_server, servers, {});
+    if (!items) {
+      return std::unexpected(fmt::format("has the zone {}, which {}", in_quotes(name), items.error()));
+    }
+    if (items->empty() || items->front() == "auto") {
+      return std::unexpected(fmt::format("has the zone {}, which names no server", in_quotes(name)));
+    }
+    if (!zones.emplace(std::move(*zone), std::move(*items)).second) {
+      return std::unexpected(fmt::format("has the zone {} twice", in_quotes(name)));
+    }
+  }
+  return zones;
+}
+
+std::string list_text(const text_list& items) {
+  std::string out = "[";
+  for (const auto& item : items) {
+    out += (out.size() > 1 ? ", " : "") + toml_string(item);
+  }
+  return out + "]";
+}
+
 }  // namespace
 
 std::expected<milliseconds, std::string> read_duration(std::string_view text) {
@@ -279,27 +331,35 @@ std::string to_string(const address& a) {
 
 std::string describe(const value_kind& kind) {
   return std::visit(
-      overloaded{[](const whole_number& n) { return fmt::format("a whole number from {} to {}", n.least, n.most); },
-                 [](const byte_size& s) {
-                   return fmt::format("a number of bytes from {} to {}", size_text(s.least), size_text(s.most));
-                 },
-                 [](const duration& d) {
-                   return fmt::format("a duration from {} to {}", duration_text(d.least), duration_text(d.most));
-                 },
-                 [](const word& w) {
-                   std::string all;
-                   for (std::size_t i = 0; i < w.words.size(); ++i) {
-                     all += fmt::format("{}\"{}\"", i == 0 ? "" : i + 1 == w.words.size() ? " or " : ", ", w.words[i]);
-                   }
-                   return all;
-                 },
-                 [](const file_path&) { return std::string{"a path"}; },
-                 [](const socket_path&) { return fmt::format("a path of at most {} bytes", socket_path_most); },
-                 [](const domain_name&) { return std::string{"a domain name such as \"example.org\""}; },
-                 [](const inet_address&) {
-                   return std::string{"a numeric address and a port, such as \"[::]:5222\" or \"127.0.0.1:5222\""};
-                 },
-                 [](const storage_url&) { return std::string{"\"sqlite:FILE\", such as \"sqlite:comity.db\""}; }},
+      overloaded{
+          [](const whole_number& n) { return fmt::format("a whole number from {} to {}", n.least, n.most); },
+          [](const byte_size& s) {
+            return fmt::format("a number of bytes from {} to {}", size_text(s.least), size_text(s.most));
+          },
+          [](const duration& d) {
+            return fmt::format("a duration from {} to {}", duration_text(d.least), duration_text(d.most));
+          },
+          [](const word& w) {
+            std::string all;
+            for (std::size_t i = 0; i < w.words.size(); ++i) {
+              all += fmt::format("{}\"{}\"", i == 0 ? "" : i + 1 == w.words.size() ? " or " : ", ", w.words[i]);
+            }
+            return all;
+          },
+          [](const boolean&) { return std::string{"true or false"}; },
+          [](const file_path&) { return std::string{"a path"}; },
+          [](const optional_path&) { return std::string{"a path, or \"\" for none"}; },
+          [](const socket_path&) { return fmt::format("a path of at most {} bytes", socket_path_most); },
+          [](const domain_name&) { return std::string{"a domain name such as \"example.org\""}; },
+          [](const inet_address&) {
+            return std::string{"a numeric address and a port, such as \"[::]:5222\" or \"127.0.0.1:5222\""};
+          },
+          [](const storage_url&) { return std::string{"\"sqlite:FILE\", such as \"sqlite:comity.db\""}; },
+          [](const peer_endpoint&) {
+            return std::string{"a host and a port such as \"xmpp.example.org:5269\", or \"\" for none"};
+          },
+          [](const list_of& l) { return std::string{describe(l.item)}; },
+          [](const stub_zones&) { return std::string{"a table such as { \"example.net\" = [\"192.0.2.1@5353\"] }"}; }},
       kind);
 }
 
@@ -310,45 +370,64 @@ std::expected<typed_value, std::string> read_value(const value_kind& kind, const
   const auto* const number = std::get_if<std::int64_t>(&raw);
   const auto with_text = [&](auto&& read) -> result { return text == nullptr ? wrong_type(raw) : read(*text); };
   return std::visit(
-      overloaded{[&](const whole_number& n) -> result {
-                   if (number == nullptr) {
-                     return wrong_type(raw);
-                   }
-                   return *number < 0 ? std::unexpected("is too small")
-                                      : within(static_cast<std::uint64_t>(*number), n.least, n.most);
-                 },
-                 [&](const byte_size& s) -> result {
-                   if (number != nullptr) {
-                     return *number < 0 ? std::unexpected("is too small")
-                                        : within(static_cast<std::uint64_t>(*number), s.least, s.most);
-                   }
-                   return with_text([&](std::string_view t) -> result {
-                     const auto n = read_size(t);
-                     return n ? within(*n, s.least, s.most) : std::unexpected(n.error());
-                   });
-                 },
-                 [&](const duration& d) -> result {
-                   return with_text([&](std::string_view t) -> result {
-                     const auto ms = read_duration(t);
-                     return ms ? within(*ms, d.least, d.most) : std::unexpected(ms.error());
-                   });
-                 },
-                 [&](const word& w) -> result {
-                   return with_text([&](std::string_view t) -> result {
-                     const auto found = std::ranges::find(w.words, t);
-                     if (found == w.words.end()) {
-                       return std::unexpected("is not known");
-                     }
-                     return static_cast<std::uint64_t>(found - w.words.begin());
-                   });
-                 },
-                 [&](const file_path&) -> result { return path_from(raw, directory, SIZE_MAX); },
-                 [&](const socket_path&) -> result { return path_from(raw, directory, socket_path_most); },
-                 [&](const domain_name&) -> result { return with_text(read_domain); },
-                 [&](const inet_address&) -> result {
-                   return with_text([](std::string_view t) -> result { return read_address(t); });
-                 },
-                 [&](const storage_url&) -> result { return with_text(read_storage); }},
+      overloaded{
+          [&](const whole_number& n) -> result {
+            if (number == nullptr) {
+              return wrong_type(raw);
+            }
+            return *number < 0 ? std::unexpected("is too small")
+                               : within(static_cast<std::uint64_t>(*number), n.least, n.most);
+          },
+          [&](const byte_size& s) -> result {
+            if (number != nullptr) {
+              return *number < 0 ? std::unexpected("is too small")
+                                 : within(static_cast<std::uint64_t>(*number), s.least, s.most);
+            }
+            return with_text([&](std::string_view t) -> result {
+              const auto n = read_size(t);
+              return n ? within(*n, s.least, s.most) : std::unexpected(n.error());
+            });
+          },
+          [&](const duration& d) -> result {
+            return with_text([&](std::string_view t) -> result {
+              const auto ms = read_duration(t);
+              return ms ? within(*ms, d.least, d.most) : std::unexpected(ms.error());
+            });
+          },
+          [&](const word& w) -> result {
+            return with_text([&](std::string_view t) -> result {
+              const auto found = std::ranges::find(w.words, t);
+              if (found == w.words.end()) {
+                return std::unexpected("is not known");
+              }
+              return static_cast<std::uint64_t>(found - w.words.begin());
+            });
+          },
+          [&](const boolean&) -> result {
+            const auto* const truth = std::get_if<bool>(&raw);
+            return truth == nullptr ? wrong_type(raw) : static_cast<std::uint64_t>(*truth);
+          },
+          [&](const file_path&) -> result { return path_from(raw, directory, SIZE_MAX); },
+          [&](const optional_path&) -> result {
+            return text != nullptr && text->empty() ? std::filesystem::path{} : path_from(raw, directory, SIZE_MAX);
+          },
+          [&](const socket_path&) -> result { return path_from(raw, directory, socket_path_most); },
+          [&](const domain_name&) -> result { return with_text(read_domain); },
+          [&](const inet_address&) -> result {
+            return with_text([](std::string_view t) -> result { return read_address(t); });
+          },
+          [&](const storage_url&) -> result { return with_text(read_storage); },
+          [&](const peer_endpoint&) -> result {
+            return with_text([](std::string_view t) -> result { return t.empty() ? std::string{} : read_endpoint(t); });
+          },
+          [&](const list_of& l) -> result {
+            const auto* const items = std::get_if<raw_list>(&raw);
+            return items == nullptr ? wrong_type(raw) : result{read_items(l.item, *items, directory)};
+          },
+          [&](const stub_zones&) -> result {
+            const auto* const zones = std::get_if<raw_table>(&raw);
+            return zones == nullptr ? wrong_type(raw) : result{read_stubs(*zones)};
+          }},
       kind);
 }
 
@@ -358,20 +437,34 @@ std::string written(const value_kind& kind, const typed_value& value) {
                    if (const auto* const w = std::get_if<word>(&kind)) {
                      return toml_string(w->words[n]);
                    }
+                   if (std::holds_alternative<boolean>(kind)) {
+                     return n != 0 ? "true" : "false";
+                   }
                    return std::holds_alternative<byte_size>(kind) ? size_text(n) : std::to_string(n);
                  },
                  [](milliseconds d) { return duration_text(d); }, [](const std::string& s) { return toml_string(s); },
                  [&](const std::filesystem::path& p) {
                    return toml_string(std::holds_alternative<storage_url>(kind) ? "sqlite:" + p.native() : p.native());
                  },
-                 [](const address& a) { return toml_string(to_string(a)); }},
+                 [](const address& a) { return toml_string(to_string(a)); },
+                 [](const text_list& items) { return list_text(items); },
+                 [](const text_table& zones) {
+                   std::string out;
+                   for (const auto& [name, items] : zones) {
+                     out += (out.empty() ? " " : ", ") + toml_string(name) + " = " + list_text(items);
+                   }
+                   return out.empty() ? std::string{"{}"} : "{" + out + " }";
+                 }},
       value);
 }
 
 std::string written(const raw_value& raw) {
   return std::visit(
       overloaded{[](std::monostate) { return std::string{}; }, [](std::int64_t n) { return std::to_string(n); },
-                 [](std::string_view s) { return in_quotes(s); }},
+                 [](bool truth) { return std::string{truth ? "true" : "false"}; },
+                 [](std::string_view s) { return in_quotes(s); },
+                 [](raw_list items) { return list_text({items.begin(), items.end()}); },
+                 [](raw_table zones) { return std::string{zones.empty() ? "{}" : "{ … }"}; }},
       raw);
 }
 

@@ -7,20 +7,32 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "server/config/settings.hpp"
 
 namespace comity::config {
 
-/// What the document holds: a whole number, a string, or (monostate) nothing of use here.
-using raw_value = std::variant<std::monostate, std::int64_t, std::string_view>;
+/// An array of strings, and a table of them.
+using raw_list = std::span<const std::string_view>;
+struct raw_entry {
+  std::string_view name;
+  raw_list values;
+};
+using raw_table = std::span<const raw_entry>;
+/// What the document holds, or (monostate) nothing of use here.
+using raw_value = std::variant<std::monostate, std::int64_t, bool, std::string_view, raw_list, raw_table>;
 
-/// What was understood. A word of a fixed list is its place in the list.
-using typed_value = std::variant<std::uint64_t, std::chrono::milliseconds, std::string, std::filesystem::path, address>;
+using text_list = std::vector<std::string>;
+using text_table = std::map<std::string, text_list>;
+/// What was understood. A word of a fixed list is its place in the list; a boolean is 0 or 1.
+using typed_value = std::variant<std::uint64_t, std::chrono::milliseconds, std::string, std::filesystem::path, address,
+                                 text_list, text_table>;
 
 // The kinds of value an option may have, with their bounds; both bounds are allowed.
 struct whole_number {
@@ -35,13 +47,22 @@ struct duration {
 struct word {
   std::span<const std::string_view> words;
 };
+struct boolean {};
 struct file_path {};
-struct socket_path {};   // bounded by sockaddr_un
-struct domain_name {};   // RFC 7622 §3.2, kept enforced
-struct inet_address {};  // numeric, with a port
+struct optional_path {};  // "": none
+struct socket_path {};    // bounded by sockaddr_un
+struct domain_name {};    // RFC 7622 §3.2, kept enforced
+struct inet_address {};   // numeric, with a port
 struct storage_url {};
-using value_kind = std::variant<whole_number, byte_size, duration, word, file_path, socket_path, domain_name,
-                                inet_address, storage_url>;
+struct peer_endpoint {};  // "host:port" or "": none
+/// An array of strings, each of that kind (list_items.hpp).
+enum class list_item : std::uint8_t { dns_server, path, zone, network, forbidden_network };
+struct list_of {
+  list_item item;
+};
+struct stub_zones {};  // zones to arrays of name servers
+using value_kind = std::variant<whole_number, byte_size, duration, word, boolean, file_path, optional_path, socket_path,
+                                domain_name, inet_address, storage_url, peer_endpoint, list_of, stub_zones>;
 
 /// What would be right: `a duration from "100ms" to "1h"`. Completes "write …".
 [[nodiscard]] std::string describe(const value_kind&);

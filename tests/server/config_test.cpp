@@ -124,13 +124,37 @@ TEST(ConfigDefaults, AreTheDocumentedOnes) {
   ASSERT_EQ(s.hosts.size(), 1U);
   EXPECT_EQ(s.hosts[0].certificate, "/etc/comity/c.crt");
   EXPECT_EQ(s.hosts[0].private_key, "/etc/comity/c.key");
-  ASSERT_EQ(s.listeners.size(), 2U);
+  ASSERT_EQ(s.listeners.size(), 4U);
   EXPECT_EQ(s.listeners[0].address, (address{"::", 5222}));
   EXPECT_EQ(s.listeners[0].protocol, listen_protocol::c2s);
   EXPECT_EQ(s.listeners[0].tls, listen_tls::starttls);
   EXPECT_EQ(s.listeners[1].address, (address{"::", 5223}));
   EXPECT_EQ(s.listeners[1].tls, listen_tls::direct);
+  EXPECT_EQ(s.listeners[2].address, (address{"::", 5269}));
+  EXPECT_EQ(s.listeners[2].protocol, listen_protocol::s2s);
+  EXPECT_EQ(s.listeners[2].tls, listen_tls::starttls);
+  EXPECT_EQ(s.listeners[3].address, (address{"::", 5270}));
+  EXPECT_EQ(s.listeners[3].protocol, listen_protocol::s2s);
+  EXPECT_EQ(s.listeners[3].tls, listen_tls::direct);
   EXPECT_EQ(s.tls.minimum_version, tls_minimum::tls_1_2);
+  EXPECT_EQ(s.tls.ca_file, "");
+  EXPECT_THAT(s.dns.servers, ElementsAre("auto"));
+  EXPECT_EQ(s.dns.root_hints, "");
+  EXPECT_THAT(s.dns.trust_anchors, ElementsAre("/usr/share/dns/root.key"));
+  EXPECT_THAT(s.dns.stubs, IsEmpty());
+  EXPECT_THAT(s.dns.special_zones, IsEmpty());
+  EXPECT_EQ(s.dns.timeout, 5s);
+  EXPECT_TRUE(s.s2s.enabled);
+  EXPECT_EQ(s.s2s.trust, s2s_trust::certificate);
+  EXPECT_EQ(s.s2s.connect_timeout, 20s);
+  EXPECT_EQ(s.s2s.attempt_delay, 250ms);
+  EXPECT_EQ(s.s2s.queue_stanzas, 1000U);
+  EXPECT_EQ(s.s2s.queue_timeout, 60s);
+  EXPECT_EQ(s.s2s.idle_timeout, 10min);
+  EXPECT_THAT(s.s2s.forbidden_addresses, ElementsAre("special"));
+  EXPECT_THAT(s.s2s.allowed_addresses, IsEmpty());
+  EXPECT_THAT(s.peers, IsEmpty());
+  EXPECT_EQ(s.limits.stanza_size_s2s, 512U * 1024U);
   EXPECT_EQ(s.limits.stanza_size_c2s, 256U * 1024U);
   EXPECT_EQ(s.limits.unauthenticated_bytes, 10'000U);
   EXPECT_EQ(s.limits.tls_timeout, 10s);
@@ -158,7 +182,7 @@ TEST(ConfigDefaults, SatisfyTheirOwnRows) {
       EXPECT_TRUE(row->sentence.ends_with('.')) << row->sentence;
     }
   }
-  EXPECT_EQ(rows, options().size() + host_options().size() + listen_options().size());
+  EXPECT_EQ(rows, options().size() + host_options().size() + listen_options().size() + peer_options().size());
 }
 
 TEST(Config, HostKeepsThePlacesOfItsFiles) {
@@ -298,7 +322,9 @@ address = "127.0.0.1:1"
 }
 
 TEST(ConfigReload, TakesTheRestAsItIs) {
-  const auto running = loaded(one_host);
+  const auto running = loaded(std::string{one_host} +
+                              "[[listen]]\naddress = \"[::]:5222\"\n"
+                              "[[listen]]\naddress = \"[::]:5223\"\ntls = \"direct\"\n");
   const auto next = loaded(R"(
 [server]
 shutdown_timeout = "1s"
@@ -408,10 +434,11 @@ TEST(ConfigDocuments, AnnotatedExampleIsUpToDateAndNarrow) {
 TEST(ConfigDocuments, AnnotatedExampleHasEveryKeyAndItsDefault) {
   const auto text = annotated_example();
   for (const auto& s : sections()) {
-    EXPECT_THAT(text,
-                HasSubstr(s.repeated ? "\n[[" + std::string{s.name} + "]]\n" : "\n[" + std::string{s.name} + "]\n"));
+    const std::string start = s.by_need ? "\n#" : "\n";
+    EXPECT_THAT(text, HasSubstr(start + (s.repeated ? "[[" + std::string{s.name} + "]]\n"
+                                                    : "[" + std::string{s.name} + "]\n")));
     for (const auto* const row : rows_of(s.name)) {
-      EXPECT_THAT(text, HasSubstr("\n" + std::string{row->key} + " = "));
+      EXPECT_THAT(text, HasSubstr(start + std::string{row->key} + " = "));
     }
   }
   // It says nothing but the defaults, so leaving all of it out but the host changes nothing.
@@ -419,6 +446,14 @@ TEST(ConfigDocuments, AnnotatedExampleHasEveryKeyAndItsDefault) {
       "[[host]]\ndomain = \"example.org\"\ncertificate = \"certs/example.org.crt\"\nprivate_key = "
       "\"certs/example.org.key\"\n";
   EXPECT_EQ(canonical(loaded(text)), canonical(loaded(host)));
+  // What it shows commented out is right too.
+  std::string all = text;
+  for (std::size_t at = 0; (at = all.find("\n#", at)) != std::string::npos; ++at) {
+    if (all[at + 2] != ' ' && all[at + 2] != '\n') {
+      all.erase(at + 1, 1);
+    }
+  }
+  EXPECT_EQ(loaded(all).peers.size(), 1U);
 }
 
 TEST(ConfigDocuments, ManualPageIsUpToDateAndNamesEveryKey) {

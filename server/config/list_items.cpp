@@ -1,0 +1,174 @@
+#include "server/config/list_items.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <span>
+
+#include "connection/jid.hpp"
+
+namespace comity::config {
+namespace {
+
+struct numeric {
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  int family = AF_UNSPEC;
+  [[nodiscard]] unsigned bits() const noexcept { return family == AF_INET ? 32 : 128; }
+  [[nodiscard]] std::string text() const {
+    std::array<char, INET6_ADDRSTRLEN> shortest{};
+    inet_ntop(family, bytes.data(), shortest.data(), shortest.size());
+    return shortest.data();
+  }
+};
+
+std::optional<numeric> read_numeric(std::string_view text) {
+  if (text.size() >= INET6_ADDRSTRLEN || text.find('\0') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string terminated{text};
+  for (const int family : {AF_INET, AF_INET6}) {
+    numeric n{.family = family};
+    if (inet_pton(family, terminated.c_str(), n.bytes.data()) == 1) {
+      return n;
+    }
+  }
+  return std::nullopt;
+}
+
+template <class Number>
+std::optional<Number> read_number(std::string_view text, Number least, Number most) {
+  Number n{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (error != std::errc{} || end != text.data() + text.size() || n < least || n > most) {
+    return std::nullopt;
+  }
+  return n;
+}
+
+std::expected<std::string, std::string> read_dns_server(std::string_view text) {
+  if (text == "auto") {
+    return std::string{text};
+  }
+  const auto at = text.find('@');
+  const auto host = read_numeric(text.substr(0, at));
+  if (!host) {
+    return std::unexpected("has no numeric address");
+  }
+  if (at == std::string_view::npos) {
+    return host->text();
+  }
+  const auto port = read_number<std::uint16_t>(text.substr(at + 1), 1, 65535);
+  if (!port) {
+    return std::unexpected("has no port from 1 to 65535");
+  }
+  return fmt::format("{}@{}", host->text(), *port);
+}
+
+/// Bits behind the length would be ignored silently: they are a fault, since one of the two is a slip.
+std::expected<std::string, std::string> read_network(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto base = read_numeric(text.substr(0, slash));
+  if (!base) {
+    return std::unexpected("has no numeric address");
+  }
+  auto length = base->bits();
+  if (slash != std::string_view::npos) {
+    const auto written = read_number<unsigned>(text.substr(slash + 1), 0, base->bits());
+    if (!written) {
+      return std::unexpected(fmt::format("has no length from 0 to {}", base->bits()));
+    }
+    length = *written;
+  }
+  for (unsigned bit = length; bit < base->bits(); ++bit) {
+    if ((base->bytes[bit / 8] >> (7 - bit % 8) & 1U) != 0) {
+      return std::unexpected(fmt::format("has bits behind its first {}", length));
+    }
+  }
+  return fmt::format("{}/{}", base->text(), length);
+}
+
+std::expected<std::string, std::string> read_zone(std::string_view text) {
+  const auto enforced = enforce_domainpart(text);
+  if (!enforced || read_numeric(*enforced) || enforced->starts_with('[')) {
+    return std::unexpected("is no domain name");
+  }
+  return to_a_labels(*enforced);
+}
+
+std::expected<std::string, std::string> read_path(std::string_view text, const std::filesystem::path& directory) {
+  const auto path = read_value(file_path{}, text, directory);
+  if (!path) {
+    return std::unexpected(path.error());
+  }
+  return std::get<std::filesystem::path>(*path).native();
+}
+
+}  // namespace
+
+std::expected<std::string, std::string> read_item(list_item item, std::string_view text,
+                                                  const std::filesystem::path& directory) {
+  switch (item) {
+    case list_item::dns_server:
+      return read_dns_server(text);
+    case list_item::path:
+      return read_path(text, directory);
+    case list_item::zone:
+      return read_zone(text);
+    case list_item::forbidden_network:
+      return text == "special" ? std::string{text} : read_network(text);
+    case list_item::network:
+      return read_network(text);
+  }
+  return std::unexpected("is of no kind");
+}
+
+std::string_view describe(list_item item) noexcept {
+  switch (item) {
+    case list_item::dns_server:
+      return R"(an array of "auto" or addresses such as "192.0.2.1" or "192.0.2.1@5353")";
+    case list_item::path:
+      return "an array of paths";
+    case list_item::zone:
+      return R"(an array of domain names such as "home.arpa")";
+    case list_item::forbidden_network:
+      return R"(an array of "special" or networks such as "192.0.2.0/24")";
+    case list_item::network:
+      return R"(an array of networks such as "192.0.2.0/24")";
+  }
+  return "an array";
+}
+
+std::expected<std::string, std::string> read_endpoint(std::string_view text) {
+  const auto colon = text.rfind(':');
+  const auto host = text.substr(0, colon);
+  if (colon == std::string_view::npos || host.empty()) {
+    return std::unexpected("is no host and port");
+  }
+  const auto port = read_number<std::uint16_t>(text.substr(colon + 1), 1, 65535);
+  if (!port) {
+    return std::unexpected("has no port from 1 to 65535");
+  }
+  if (host.starts_with('[') && host.ends_with(']')) {
+    const auto address = read_numeric(host.substr(1, host.size() - 2));
+    if (!address || address->family != AF_INET6) {
+      return std::unexpected("has no IPv6 address in its brackets");
+    }
+    return fmt::format("[{}]:{}", address->text(), *port);
+  }
+  if (const auto address = read_numeric(host)) {
+    return address->family == AF_INET6
+               ? std::expected<std::string, std::string>{std::unexpected("has an IPv6 address without brackets")}
+               : fmt::format("{}:{}", address->text(), *port);
+  }
+  const auto name = read_zone(host);
+  if (!name) {
+    return std::unexpected("has no host name");
+  }
+  return fmt::format("{}:{}", *name, *port);
+}
+
+}  // namespace comity::config
