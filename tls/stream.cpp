@@ -111,7 +111,7 @@ stream::stream(stream&&) noexcept = default;
 stream& stream::operator=(stream&&) noexcept = default;
 
 void stream::accept(const server_context& context, std::span<const std::string_view> alpn,
-                    std::string_view default_domain) {
+                    std::string_view default_domain, client_certificate certificate) {
   auto state = std::make_unique<connection_state>();
   state->table = context.current();
   state->tickets = &context.state_->tickets;
@@ -125,6 +125,9 @@ void stream::accept(const server_context& context, std::span<const std::string_v
   SSL_set_bio(ssl_.get(), socket, socket);
   attach(ssl_.get(), state.release());
   SSL_set_msg_callback(ssl_.get(), on_message);
+  if (certificate == client_certificate::requested) {
+    SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });  // judged afterwards
+  }
   SSL_set_accept_state(ssl_.get());
 }
 

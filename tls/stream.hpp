@@ -8,16 +8,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tls/peer_certificate.hpp"
+
 struct ssl_st;
 
 namespace comity::tls {
 
+class client_context;
 class server_context;
+class session;
 
 enum class io_status : std::uint8_t {
   done,        // `bytes` were moved, or the step is complete
@@ -36,12 +41,14 @@ struct io_result {
 struct tls_failure {
   enum class kind : std::uint8_t {
     none,
-    no_application_protocol,  // ALPN without overlap: we sent the alert (RFC 7301 §3.2)
+    no_application_protocol,  // ALPN without overlap: we sent the alert (RFC 7301 §3.2), or the server did, or it
+                              // selected what we had not offered (RFC 9325 §3.8)
     unrecognized_name,        // SNI of no host of ours: we sent the alert (RFC 9325 §3.7)
     protocol_version,         // nothing in common from TLS 1.2 up
     no_shared_cipher,
-    peer_alert,  // the peer sent a fatal alert; `text` names it
-    not_tls,     // the bytes are no TLS at all
+    certificate_limits,  // the peer's certificates are more than we look at (THREATS B7): we sent the alert
+    peer_alert,          // the peer sent a fatal alert; `text` names it
+    not_tls,             // the bytes are no TLS at all
     other,
   };
   kind what = kind::none;
@@ -55,6 +62,19 @@ struct tls_facts {
   std::string alpn;     // the selected protocol, "" for none
   std::string sni;      // as sent, "" for none
   bool resumed = false;
+  bool sni_acknowledged = false;            // by the server that we connected to (RFC 6066 §3, D10)
+  std::optional<certificate_summary> peer;  // where it presented a certificate
+};
+
+/// Whether the client is asked for a certificate. Any is accepted here, and none too: peer() holds it to be judged.
+enum class client_certificate : std::uint8_t { not_requested, requested };
+
+/// How a connection that we open begins. What is referred to is used during connect() alone, but for the literals.
+struct connect_options {
+  std::string_view server_name;            // SNI, A-labels; none is sent for "" and for an IP literal (RFC 6066 §3)
+  std::span<const std::string_view> alpn;  // offered, preferred first (literals); may be empty
+  std::string_view local_domain;           // A-labels; its certificate is presented where the server asks for one
+  std::shared_ptr<const session> resume;   // or nullptr
 };
 
 class stream {
@@ -72,9 +92,15 @@ public:
   /// `alpn` lists what may be selected, preferred first (literals); an offer without overlap ends in
   /// no_application_protocol, no offer at all is accepted (XEP-0368 §4). Takes the certificates now in force from
   /// `context`, which outlives this; a ClientHello without SNI gets that of `default_domain` (A-labels) where there is
-  /// one, else the first host's.
+  /// one, else the first host's. Sessions made with a certificate requested do not resume where none is, nor the other
+  /// way round.
   void accept(const server_context& context, std::span<const std::string_view> alpn,
-              std::string_view default_domain = {});
+              std::string_view default_domain = {}, client_certificate = client_certificate::not_requested);
+
+  /// Starts TLS as the client; then as after accept(). `context` outlives this. A server's selection by ALPN that was
+  /// not offered fails the handshake, none at all is accepted (RFC 9325 §3.8, XEP-0368 §4). There is no second try with
+  /// less: a failure is final (F02, RFC 9325 §3.1.3).
+  void connect(const client_context& context, const connect_options&);
 
   /// One step of the handshake: done, want_read, want_write, closed, truncated or failed.
   [[nodiscard]] io_result handshake();
@@ -92,6 +118,11 @@ public:
   [[nodiscard]] const tls_failure& failure() const noexcept;
   /// After the handshake.
   [[nodiscard]] tls_facts facts() const;
+  /// After the handshake: what the peer presented, in this connection or, where it is resumed, in the first one.
+  [[nodiscard]] peer_credentials peer() const;
+  /// The newest session that the server gave since the last call, or nullptr. Servers give them after the handshake,
+  /// mostly before their first bytes are read.
+  [[nodiscard]] std::shared_ptr<const session> take_session();
   /// The first few application protocols that the peer offered, also where the handshake failed; none without TLS.
   [[nodiscard]] std::vector<std::string> alpn_offered() const;
 
