@@ -1,0 +1,49 @@
+// dns/unbound_resolver.hpp: resolves and validates by libunbound, in this process, on threads of its own.
+//
+// One question to the network at a time for each name and type, whoever asks (THREATS E7). One whose askers have all
+// gone goes on until it is answered or its time is up, so that the next asker finds the answer (RFC 8305 §5, C03).
+// Every answer carries its DNSSEC status, and bogus data never leaves here (THREATS E4).
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "dns/resolver.hpp"
+#include "dns/settings.hpp"
+
+namespace comity::dns {
+
+enum class note_level : std::uint8_t { info, warning, error };
+/// What the operator is to be told, as a sentence. Any thread; must not block.
+using note_sink = std::function<void(note_level, std::string)>;
+
+class unbound_resolver final : public resolver {
+public:
+  /// Questions to the network at once, over which a lookup fails at once: names come from strangers.
+  static constexpr std::size_t in_flight_limit = 4096;
+
+  /// Starts its thread. `observe` may be empty. An error is a sentence: a file that cannot be read, an address that is
+  /// none. Where `servers` is "auto" the system's resolvers are probed first; lookups wait for it within their time.
+  [[nodiscard]] static std::expected<std::unique_ptr<unbound_resolver>, std::string> start(settings, note_sink,
+                                                                                           observer observe);
+  /// Answers what is outstanding with outcome::cancelled, and waits for its thread.
+  ~unbound_resolver() override;
+  unbound_resolver(const unbound_resolver&) = delete;
+  unbound_resolver& operator=(const unbound_resolver&) = delete;
+
+  [[nodiscard]] ticket lookup(std::string name, record_type, executor run_on, completion done) override;
+
+  /// Lookups to come go by the new settings, with nothing remembered; those under way end by the old ones. On an error
+  /// all stays as it was. Any thread; takes a few milliseconds.
+  [[nodiscard]] std::expected<void, std::string> reload(settings);
+
+private:
+  class core;
+  explicit unbound_resolver(std::shared_ptr<core>);
+  std::shared_ptr<core> core_;
+};
+
+}  // namespace comity::dns
