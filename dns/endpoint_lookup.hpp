@@ -8,10 +8,18 @@
 //                                   addresses ── secure ──▶ TLSA at the name that the aliases end in
 //                                        TLSA ── records, secure ───────────▶ known (B08)
 //                                        TLSA ── none, or insecure ──▶ TLSA at the target's own name, then known (B10)
-//   from each: an answer that failed ───────────────────────────────────────▶ fault (B06, B09)
+//   from each: bogus, or TLSA not answered, or no family answered ───────────▶ fault (B06, B09)
+//
+// RFC 7673 §3.2 has "A and/or AAAA queries". Where one family is answered and the other is not (a server that drops
+// AAAA), we are as one who asked for the first only: both have one owner name, so what signs the one signs the other.
+// Bogus is another matter: somebody has touched the name's data, and nothing of it is used (THREATS E4).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dns/answer.hpp"
@@ -50,20 +58,33 @@ class endpoint_lookup {
 public:
   explicit endpoint_lookup(target);
 
-  /// What to ask at first; none for an address.
+  /// What to ask at first, at once; nothing where the host is an address.
   [[nodiscard]] std::vector<query> start();
-  /// Takes the answer to a query and says what to ask next. Not more than one query is ever returned from here.
-  [[nodiscard]] std::vector<query> on(const answer&);
+  /// Takes the answer to a query, and says what to ask next.
+  [[nodiscard]] std::optional<query> on(const answer&);
 
-  /// nullptr while it is not yet known whether and by what proof to connect. From then on what is known, and better
+  /// nullptr while it is not yet known whether to connect, and by what proof. From then on what is known, and better
   /// known after a later answer: addresses of the other family, or a fault.
   [[nodiscard]] const endpoint_addresses* known() const noexcept;
-  /// No answer is outstanding, and known() is final.
-  [[nodiscard]] bool finished() const noexcept { return outstanding_ == 0; }
+  /// Nothing is to come that known() does not hold.
+  [[nodiscard]] bool finished() const noexcept { return result_.fault != lookup_fault::none || outstanding_ == 0; }
 
 private:
+  enum class proof : std::uint8_t { undecided, asked_at_alias, asked_at_target, decided };
+
+  [[nodiscard]] std::optional<query> on_addresses(const answer&);
+  [[nodiscard]] std::optional<query> on_tlsa(const answer&);
+  [[nodiscard]] query tlsa_query(std::string_view base) const;
+  [[nodiscard]] bool tlsa_wanted() const noexcept;
+  void all_addresses_in();
+  void fail(lookup_fault, std::string why);
+
   target target_;
   std::size_t outstanding_ = 0;
+  proof proof_ = proof::undecided;
+  bool absent_ = false;                           // the host's name does not exist
+  lookup_fault unanswered_ = lookup_fault::none;  // of an address family that could not be asked for
+  std::string unanswered_why_;
   endpoint_addresses result_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,7 +80,7 @@ struct service_queries {
   query xmpp;   // with STARTTLS
   query xmpps;  // with TLS from the first byte on
 };
-/// `domain` in A-label form. A component's subdomain is asked for by its own name (A16).
+/// `domain` in A-label form and lower case. A component's subdomain is asked for by its own name (A16).
 [[nodiscard]] service_queries queries_for(std::string_view domain, service = service::server);
 
 /// What the answers to both queries come to (A01 to A14). Where either failed, the plan has that fault: one of two sets
@@ -91,8 +92,8 @@ struct service_queries {
 /// A13: what the operator has configured, in place of any SRV lookup. `host` is a name in A-label form or an address.
 [[nodiscard]] service_plan plan_of_override(std::string_view host, std::uint16_t port, bool direct_tls);
 
-/// For a domain that is itself an address ("192.0.2.1", "[2001:db8::1]"): nothing of it is in the DNS. No fault, and
-/// no groups, where it is not.
-[[nodiscard]] service_plan plan_of_literal(std::string_view domain, service = service::server);
+/// For a domain that is itself an address ("192.0.2.1", "[2001:db8::1]"), of which the DNS knows nothing; nullopt where
+/// it is a name.
+[[nodiscard]] std::optional<service_plan> plan_of_literal(std::string_view domain, service = service::server);
 
 }  // namespace comity::dns

@@ -48,7 +48,7 @@ public:
 
 private:
   struct state;
-  std::unique_ptr<state> state_;
+  std::shared_ptr<state> state_;  // no other owner: posted work looks whether it still is
 };
 
 }  // namespace comity::dns
