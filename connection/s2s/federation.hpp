@@ -23,10 +23,11 @@
 namespace comity::tls {
 class server_context;
 class client_context;
+class session_cache;
 }  // namespace comity::tls
 
 namespace comity::dns {
-class service_resolver;
+class resolver;
 }
 
 namespace comity::connection {
@@ -48,9 +49,10 @@ public:
     std::vector<loop_connections*> loops;
     s2s_host& host;
     posh_source& posh;
-    dns::service_resolver& dns;
+    dns::resolver& dns;
     const tls::server_context& server_tls;
-    tls::client_context& client_tls;
+    const tls::client_context& client_tls;
+    tls::session_cache& sessions;
     s2s_metrics& metrics;
     log::sink& log;
     random_below random;  // any thread

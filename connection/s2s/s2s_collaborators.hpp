@@ -8,10 +8,11 @@
 namespace comity::tls {
 class server_context;
 class client_context;
+class session_cache;
 }  // namespace comity::tls
 
 namespace comity::dns {
-class service_resolver;
+class resolver;
 }
 
 namespace comity::connection {
@@ -25,9 +26,10 @@ struct s2s_collaborators {
   s2s_host& host;
   posh_source& posh;
   connection::federation& federation;
-  dns::service_resolver& dns;
+  dns::resolver& dns;
   const tls::server_context& server_tls;  // what we show to those who come in
-  tls::client_context& client_tls;        // and to those we go to; it keeps their sessions
+  const tls::client_context& client_tls;  // and to those we go to
+  tls::session_cache& sessions;           // theirs, to be resumed
   s2s_metrics_cell& metrics;              // of this loop
   log::sink& log;
 };

@@ -17,6 +17,11 @@
 #include "connection/vocabulary.hpp"
 #include "connection/xml/framer.hpp"
 
+namespace comity::tls {
+class peer_credentials;
+class trust_store;
+}  // namespace comity::tls
+
 namespace comity::connection {
 
 enum class required_trust : std::uint8_t;  // s2s/trust.hpp
@@ -64,8 +69,8 @@ enum class posh_answer : std::uint8_t {
 class posh_source {
 public:
   virtual ~posh_source() = default;
-  /// Is the certificate (DER) one of those that `domain` (enforced) names? `done` is called once, on any thread.
-  virtual void check(std::string domain, std::string certificate, std::move_only_function<void(posh_answer)> done) = 0;
+  /// Is the certificate one of those that `domain` (enforced) names? `done` is called once, on any thread.
+  virtual void check(std::string domain, tls::peer_credentials, std::move_only_function<void(posh_answer)> done) = 0;
 };
 
 /// Implemented by the server; outlives every stream and link. Any loop's thread.
@@ -79,6 +84,8 @@ public:
   [[nodiscard]] virtual peer_policy policy(std::string_view remote) const = 0;
   /// Those in force now.
   [[nodiscard]] virtual std::shared_ptr<const s2s_settings> settings() const = 0;
+  /// The authorities that peers' certificates may stand on; those in force now.
+  [[nodiscard]] virtual std::shared_ptr<const tls::trust_store> authorities() const = 0;
   /// Of XEP-0185: at least 256 random bits, made once for the process. Lives as long as the host.
   [[nodiscard]] virtual const std::string& dialback_secret() const = 0;
   /// A stanza of an authorised pair: the domain of `from` is proven, that of `to` is hosted here.
