@@ -1,0 +1,388 @@
+#include "connection/stream_driver.hpp"
+
+#include <array>
+#include <ranges>
+#include <utility>
+#include <vector>
+
+#include "connection/connection_metrics.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+using tls::io_status;
+
+/// After our last byte, the peer has this long to close its side (RFC 6120 §4.4).
+constexpr std::chrono::seconds linger_time{5};
+/// How much one connection may read before the others have their turn.
+constexpr unsigned reads_a_turn = 16;
+
+alpn_offer class_of(const std::vector<std::string>& offered) {
+  if (offered.empty()) {
+    return alpn_offer::none;
+  }
+  static constexpr std::array<std::pair<std::string_view, alpn_offer>, 4> known{
+      {{"xmpp-client", alpn_offer::xmpp_client},
+       {"xmpp-server", alpn_offer::xmpp_server},
+       {"http/1.1", alpn_offer::http},
+       {"h2", alpn_offer::http}}};
+  for (const auto& [name, offer] : known) {
+    if (std::ranges::find(offered, name) != offered.end()) {
+      return offer;
+    }
+  }
+  return alpn_offer::other;
+}
+
+}  // namespace
+
+stream_driver::stream_driver(setup s)
+    : loop_{s.loop},
+      log_{s.log},
+      id_{loop_connections::new_id()},
+      wire_{s.loop, id_, s.descriptor, s.send_queue_bytes},
+      address_{std::move(s.address)},
+      route_{s.route},
+      role_{s.role},
+      reader_{s.limits},
+      tls_timeout_{s.tls_timeout},
+      opened_at_{clock::now()},
+      phase_began_{opened_at_} {
+}
+
+void stream_driver::open() {
+  if (route_.method == method::direct_tls) {
+    tls_by_ = opened_at_ + tls_timeout_;
+    start_handshake();
+  }
+  arm();
+  settle();
+}
+
+connection_info stream_driver::describe() const {
+  connection_info i;
+  i.ref = ref();
+  i.address = address_;
+  i.route = route_;
+  if (wire_.tls().encrypted()) {
+    auto facts = wire_.tls().facts();
+    i.alpn = std::move(facts.alpn);
+    i.tls_version = std::move(facts.version);
+    i.cipher = std::move(facts.cipher);
+  }
+  i.age = std::chrono::duration_cast<std::chrono::seconds>(clock::now() - opened_at_);
+  i.bytes_received = bytes_received_;
+  i.bytes_sent = wire_.bytes_sent();
+  i.queue_bytes = wire_.queue().bytes();
+  return i;
+}
+
+stream_driver::clock::time_point stream_driver::begin_phase(phase ended) {
+  const auto now = clock::now();
+  metrics().phase_took(route_, ended, now - phase_began_);
+  phase_began_ = now;
+  return now;
+}
+
+// --- readiness -------------------------------------------------------------------------------------------------------
+
+void stream_driver::readable() {
+  wire_.became_readable();
+  advance();
+}
+
+void stream_driver::writable() {
+  wire_.became_writable();
+  write();
+  advance();
+}
+
+void stream_driver::flush() {
+  wire_.turn_ended();
+  write();
+  settle();
+}
+
+void stream_driver::advance() {
+  switch (stage_) {
+    case stage::clear:
+      read_clear();
+      break;
+    case stage::prelude:
+      expect_client_hello();
+      break;
+    case stage::handshake:
+      step_handshake();
+      break;
+    case stage::secure:
+      read_secure();
+      break;
+    case stage::lingering:
+      if (wire_.drained()) {
+        stage_ = stage::over;
+      }
+      break;
+    case stage::over:
+      break;
+  }
+  settle();
+}
+
+void stream_driver::settle() {
+  if (stage_ == stage::over) {
+    return loop_.remove(id_);
+  }
+  // While an answer is awaited the peer's bytes stay where they are: nothing piles up here.
+  const bool peer_waits = (stage_ == stage::clear || stage_ == stage::secure) && paused();
+  if (!peer_waits) {
+    wire_.wait_readable();
+  }
+}
+
+// --- reading ---------------------------------------------------------------------------------------------------------
+
+void stream_driver::read_clear() {
+  for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::clear && !paused(); ++turn) {
+    const auto buffer = loop_.read_buffer();
+    const auto seen = wire_.peek(buffer);
+    if (seen.status == io_status::want_read) {
+      return;
+    }
+    if (seen.status != io_status::done) {
+      return transport_gone();
+    }
+    const auto used = feed({buffer.data(), seen.bytes});
+    if (!wire_.take(buffer, used)) {
+      return transport_gone();
+    }
+    count_received(used);
+    upgrade_if_due();
+  }
+}
+
+void stream_driver::read_secure() {
+  if (!unread_.empty() && !paused()) {
+    const auto waiting = std::exchange(unread_, {});
+    unread_ = waiting.substr(feed(waiting));
+  }
+  for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::secure && !paused(); ++turn) {
+    const auto buffer = loop_.read_buffer();
+    const auto got = wire_.read(buffer);
+    if (got.status == io_status::want_read || got.status == io_status::want_write) {
+      return;
+    }
+    if (got.status != io_status::done) {
+      return transport_gone();
+    }
+    count_received(got.bytes);
+    const std::string_view bytes{buffer.data(), got.bytes};
+    const auto used = feed(bytes);
+    if (used < bytes.size() && stage_ == stage::secure) {
+      unread_.assign(bytes.substr(used));  // an answer is awaited; the peer's next words wait with it
+    }
+  }
+  if (stage_ == stage::secure && !paused()) {
+    read_again_later();
+  }
+}
+
+/// There is more, perhaps inside OpenSSL where the socket does not show it. The others first.
+void stream_driver::read_again_later() {
+  if (std::exchange(again_, true)) {
+    return;
+  }
+  loop_.loop().at_turn_end([&loop = loop_, id = id_] {
+    loop.on(id, [](live_connection& c) {
+      auto& self = static_cast<stream_driver&>(c);
+      self.again_ = false;
+      self.advance();
+    });
+  });
+}
+
+std::size_t stream_driver::feed(std::string_view bytes) {
+  return reader_.feed(bytes, loop_.parser(), loop_.document(), *this);
+}
+
+void stream_driver::count_received(std::size_t bytes) {
+  bytes_received_ += bytes;
+  metrics().bytes_received(route_, bytes);
+}
+
+bool stream_driver::takes_parts() const {
+  return (stage_ == stage::clear || stage_ == stage::secure) && !last_words_ && !paused();
+}
+
+// --- TLS -------------------------------------------------------------------------------------------------------------
+
+void stream_driver::upgrade(std::string last_words) {
+  last_words_ = std::move(last_words);
+}
+
+/// RFC 6120 §5.4.2.3: <proceed/>, and TLS with the very next byte. Refused where something else stands there already;
+/// what stands there where we connect is left to OpenSSL, which refuses it as no ServerHello (E03).
+void stream_driver::upgrade_if_due() {
+  if (!last_words_ || ended_) {
+    return;
+  }
+  const auto last_words = *std::exchange(last_words_, std::nullopt);
+  if (role_ == tls_role::accepts && wire_.before_tls() == wire::next_bytes::other) {
+    return tls_refused();
+  }
+  tls_by_ = begin_phase(phase::stream) + tls_timeout_;
+  arm();
+  if (role_ == tls_role::connects) {
+    return start_handshake();
+  }
+  wire_.queue().push(last_words);
+  stage_ = stage::prelude;
+  write();
+  if (stage_ == stage::prelude) {
+    expect_client_hello();
+  }
+}
+
+void stream_driver::expect_client_hello() {
+  if (!wire_.queue().empty()) {
+    return;  // <proceed/> is not out yet
+  }
+  switch (wire_.before_tls()) {
+    case wire::next_bytes::none:
+      return;
+    case wire::next_bytes::tls:
+      return start_handshake();
+    case wire::next_bytes::other:
+      return tls_failed({.what = tls::tls_failure::kind::not_tls, .text = "no TLS after <proceed/>"});
+    case wire::next_bytes::gone:
+      return transport_gone();
+  }
+}
+
+void stream_driver::start_handshake() {
+  begin_tls(wire_);
+  stage_ = stage::handshake;
+  step_handshake();
+}
+
+void stream_driver::step_handshake() {
+  const auto stepped = wire_.handshake();
+  switch (stepped.status) {
+    case io_status::want_read:
+    case io_status::want_write:
+      return;
+    case io_status::closed:
+    case io_status::truncated:
+      return transport_gone();
+    case io_status::failed: {
+      const auto& failure = wire_.tls().failure();
+      count_alpn(failure.what == tls::tls_failure::kind::no_application_protocol);
+      return tls_failed(failure);
+    }
+    case io_status::done:
+      break;
+  }
+  const auto facts = wire_.tls().facts();
+  metrics().tls_handshake(route_, facts.version == "TLSv1.2" ? tls_version::tls_1_2 : tls_version::tls_1_3,
+                          facts.resumed);
+  count_alpn(false);
+  begin_phase(phase::tls);
+  tls_by_.reset();
+  arm();
+  stage_ = stage::secure;
+  tls_done();
+  read_secure();
+}
+
+/// comity_alpn_total counts what direct-TLS peers offered (XEP-0368); STARTTLS has no such choice.
+void stream_driver::count_alpn(bool no_overlap) {
+  if (role_ == tls_role::accepts && route_.method == method::direct_tls) {
+    const auto served = route_.scope == scope::c2s ? alpn_routed::c2s : alpn_routed::s2s;
+    metrics().alpn(class_of(wire_.tls().alpn_offered()), no_overlap ? alpn_routed::refused : served);
+  }
+}
+
+// --- writing and ending ----------------------------------------------------------------------------------------------
+
+void stream_driver::send_bytes(std::string_view bytes) {
+  wire_.queue().push(bytes);
+  wire_.want_flush();
+}
+
+void stream_driver::send_stanza(stanza_ref stanza) {
+  const auto kind = stanza->kind();
+  const auto error = stanza->own_error();
+  if (!wire_.queue().push(std::move(stanza))) {
+    metrics().send_queue_overflowed(route_);
+    wire_.queue().drop_unstarted();
+    return dismiss(stream_condition::resource_constraint, cause::limit, "send queue full");
+  }
+  metrics().stanza_sent(route_, kind);
+  if (error) {
+    metrics().stanza_error_sent(route_.scope, *error);
+  }
+  wire_.want_flush();
+}
+
+void stream_driver::write() {
+  if (stage_ == stage::handshake || stage_ == stage::over) {
+    return;
+  }
+  const auto before = wire_.bytes_sent();
+  const auto flushed = wire_.flush();
+  metrics().bytes_sent(route_, wire_.bytes_sent() - before);
+  if (flushed == wire::flushed::gone) {
+    return transport_gone();
+  }
+  if (flushed == wire::flushed::all && stage_ == stage::lingering) {
+    wire_.say_goodbye();
+  }
+}
+
+void stream_driver::transport_gone() {
+  if (!ended_) {
+    gone();
+  }
+  stage_ = stage::over;
+}
+
+void stream_driver::end(bool abruptly) {
+  ended_ = true;
+  unread_ = {};
+  if (abruptly) {
+    stage_ = stage::over;
+    return;
+  }
+  stage_ = stage::lingering;
+  loop_.loop().arm(*this, clock::now() + linger_time);
+  wire_.want_flush();
+}
+
+// --- deadlines -------------------------------------------------------------------------------------------------------
+
+void stream_driver::deadline(std::optional<clock::time_point> by) {
+  deadline_ = by;
+  arm();
+}
+
+void stream_driver::arm() {
+  if (ended_) {
+    return;
+  }
+  if (!deadline_ && !tls_by_) {
+    return timer_wheel::entry::cancel();
+  }
+  constexpr auto never = clock::time_point::max();
+  loop_.loop().arm(*this, std::min(deadline_.value_or(never), tls_by_.value_or(never)));
+}
+
+void stream_driver::expired() {
+  if (ended_) {
+    stage_ = stage::over;  // the peer did not close in time
+  } else {
+    timed_out();
+  }
+  settle();
+}
+
+}  // namespace comity::connection
