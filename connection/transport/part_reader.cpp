@@ -57,21 +57,10 @@ void part_reader::take_header(std::string_view bytes, xml::parser& parser, part_
   if (!header) {
     return taker.take_fault(header.error(), false);
   }
-  context_.reset();
-  const auto own_context = [&]() -> xml::stream_context& {
-    if (!context_) {
-      context_ = std::make_unique<xml::stream_context>(xml::stream_context{header->content_ns, {}});
-    }
-    return *context_;
-  };
-  if (header->content_ns != xml::ns_client) {
-    own_context();
-  }
-  for (const auto& [prefix, uri] : header->namespaces) {
-    if (!prefix.empty() && !(prefix == "stream" && uri == xml::ns_streams)) {
-      own_context().namespaces.emplace_back(prefix, uri);
-    }
-  }
+  auto context = xml::context_of(*header);
+  context_ = context.common() && context.content_ns == xml::ns_client
+                 ? nullptr
+                 : std::make_unique<xml::stream_context>(std::move(context));
   taker.take_header(std::move(*header));
 }
 

@@ -71,7 +71,7 @@ const char* find(const char* at, const char* end, char wanted) noexcept {
   return found == nullptr ? end : static_cast<const char*>(found);
 }
 
-// FNV-1a, enough to tell an end tag from another: who finds a collision can only close its own stream by it.
+// FNV-1a, enough to tell one tag from another: who finds a collision can only end its own stream by it.
 constexpr std::uint64_t name_hash_seed = 0xcbf29ce484222325U;
 std::uint64_t hash_on(std::uint64_t hash, const char* at, const char* end) noexcept {
   for (; at != end; ++at) {
@@ -182,8 +182,8 @@ void framer::open_element() noexcept {
   state_ = state::tag_name;
   attributes_ = 0;
   namespaces_ = 0;
+  tag_name_ = name_hash_seed;
   if (!opened_) {
-    root_name_ = name_hash_seed;
     return;
   }
   // THREATS A11, A12: counted at the first byte of the name.
@@ -217,6 +217,7 @@ void framer::end_of_start_tag(bool self_closing) noexcept {
       return;
     }
     opened_ = true;
+    root_name_ = tag_name_;
     state_ = state::between;
     complete_ = frame::kind::stream_open;
     return;
@@ -234,7 +235,7 @@ void framer::end_of_start_tag(bool self_closing) noexcept {
 void framer::end_of_end_tag() noexcept {
   if (depth_ == 0) {
     // The parser never sees this tag, so that it names the root is known here or nowhere.
-    if (end_name_ != root_name_) {
+    if (tag_name_ != root_name_) {
       refuse(stream_condition::not_well_formed);
       return;
     }
@@ -285,7 +286,7 @@ const char* framer::inside_part(const char* at, const char* end) noexcept {
       if (c == '/' && opened_) {
         state_ = state::end_tag_name;
         token_ = 0;
-        end_name_ = name_hash_seed;
+        tag_name_ = name_hash_seed;
       } else if (c == '!') {
         state_ = state::exclamation;
       } else if (c == '?') {
@@ -343,7 +344,7 @@ const char* framer::inside_part(const char* at, const char* end) noexcept {
       const char* const from = at;
       at = std::find_if(at, end, [](char c) { return class_of(c) != byte_class::name; });
       if (depth_ == 0) {
-        end_name_ = hash_on(end_name_, from, at);
+        tag_name_ = hash_on(tag_name_, from, at);
       }
       if (at != end) {
         state_ = state::behind_end_tag_name;
@@ -407,11 +408,15 @@ inline const char* framer::step_in_start_tag(const char* at, const char* end) no
     case state::tag_name: {
       const char* const from = at;
       at = std::find_if(at, end, [](char c) { return class_of(c) != byte_class::name; });
-      if (!opened_) {
-        root_name_ = hash_on(root_name_, from, at);
+      if (depth_ == 0) {
+        tag_name_ = hash_on(tag_name_, from, at);
       }
       if (at != end) {
         state_ = state::behind_value;  // a tag's name and an attribute's value may be followed by the same
+        if (opened_ && depth_ == 0 && tag_name_ == root_name_) {
+          // THREATS A8: a stream inside the stream. Its end tag, which would make it an element, need never come.
+          refuse(stream_condition::bad_format);
+        }
       }
       return at;
     }

@@ -82,8 +82,8 @@ private:
   framer_limits part_limits_;    // for the one that is coming in
   std::size_t size_ = 0;         // bytes of the part so far, or of white space in a row
   std::uint64_t root_name_ = 0;  // hash of the stream header's name, which its end tag must repeat
-  std::uint64_t end_name_ = 0;
-  std::uint32_t depth_ = 0;  // open elements of the stanza
+  std::uint64_t tag_name_ = 0;   // of the tag at stream level that is coming in
+  std::uint32_t depth_ = 0;      // open elements of the stanza
   std::uint32_t elements_ = 0;
   std::uint32_t attributes_ = 0;
   std::uint32_t namespaces_ = 0;

@@ -107,8 +107,7 @@ public:
       append_attribute_value(root, uri);
       root += '\'';
     };
-    if (std::ranges::find(context.namespaces, "stream", &std::pair<std::string, std::string>::first) ==
-        context.namespaces.end()) {
+    if (context.binds_stream) {
       declare("stream", ns_streams);
     }
     for (const auto& [prefix, uri] : context.namespaces) {
@@ -302,9 +301,11 @@ private:
 }  // namespace
 
 stream_context context_of(const stream_header& header) {
-  stream_context context{.content_ns = header.content_ns, .namespaces = {}};
+  stream_context context{.content_ns = header.content_ns, .namespaces = {}, .binds_stream = false};
   for (const auto& [prefix, uri] : header.namespaces) {
-    if (!prefix.empty() && (prefix != "stream" || uri != ns_streams)) {
+    if (prefix == "stream" && uri == ns_streams) {
+      context.binds_stream = true;
+    } else if (!prefix.empty()) {
       context.namespaces.emplace_back(prefix, uri);
     }
   }

@@ -40,10 +40,11 @@ struct stream_header {
 /// namespaces and share one root a loop; a stream that declares other prefixes has one of its own.
 struct stream_context {
   std::string content_ns;
-  /// Declared prefixes, but for the default one and for "stream" where it stands for the streams namespace, which it
-  /// does unless it is listed here.
+  /// Declared prefixes, but for the default one and for "stream" where it stands for the streams namespace.
   std::vector<std::pair<std::string, std::string>> namespaces;
-  [[nodiscard]] bool common() const noexcept { return namespaces.empty(); }
+  /// "stream" stands for the streams namespace.
+  bool binds_stream = true;
+  [[nodiscard]] bool common() const noexcept { return namespaces.empty() && binds_stream; }
 };
 
 /// The context that a header sets up for what comes behind it.

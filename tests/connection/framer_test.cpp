@@ -281,6 +281,7 @@ INSTANTIATE_TEST_SUITE_P(
         refusal{"wrong_end_tag", header + "</stream:strea>", not_well_formed, header.size() + 15},
         refusal{"longer_end_tag", header + "</stream:streams>", not_well_formed, header.size() + 17},
         refusal{"stream_without_content", "<stream:stream/>", bad_format, 16},
+        refusal{"stream_in_stream", header + "<stream:stream to='a'>", bad_format, header.size() + 14},  // THREATS A8
         refusal{"behind_the_end", header + "</stream:stream><a/>", not_well_formed, header.size() + 17},
         refusal{"no_space_between_attributes", header + "<m a='b'c='d'/>", not_well_formed, header.size() + 9},
         refusal{"attribute_without_value", header + "<m a/>", not_well_formed, header.size() + 5},

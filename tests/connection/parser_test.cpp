@@ -150,6 +150,17 @@ TEST(Parser, TakesPrefixesAsTheHeaderDeclaredThem) {
   EXPECT_TRUE(xml::context_of(*p.header(client_header)).common());
 }
 
+TEST(Parser, BindsNoPrefixThatTheHeaderLeavesOut) {  // THREATS A7
+  xml::parser p;
+  const auto header = p.header("<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>");
+  ASSERT_TRUE(header);
+  xml::document d;
+  const auto unbound = p.element("<stream:features/>", xml::context_of(*header), d);
+  ASSERT_FALSE(unbound);
+  EXPECT_EQ(unbound.error(), bad_namespace_prefix);
+  EXPECT_TRUE(p.element("<s:features/>", xml::context_of(*header), d));
+}
+
 TEST(Parser, ForgetsDistinctNamesInTime) {  // THREATS A15: renewed many times over, and every stanza is answered
   xml::parser p;
   xml::document d;

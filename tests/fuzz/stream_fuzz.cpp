@@ -22,7 +22,6 @@ struct verdict {
   bool refused = false;
   bool by_policy = false;   // refused for a limit, which expat knows nothing of
   bool unfinished = false;  // a part was still coming in
-  bool skip = false;        // outside what is compared
 };
 
 std::string written(const xml::document& d) {
@@ -69,11 +68,6 @@ verdict ours(std::string_view input, std::size_t chunk) {
             break;
           }
           context = xml::context_of(*header);
-          // A stream that leaves "stream" unbound gets it bound all the same.
-          v.skip = true;
-          for (const auto& [prefix, uri] : header->namespaces) {
-            v.skip = v.skip && prefix != "stream";
-          }
           break;
         }
         case xml::frame::kind::stanza: {
@@ -104,6 +98,8 @@ verdict ours(std::string_view input, std::size_t chunk) {
 }
 
 struct alone {
+  std::string_view input;
+  std::string_view root;  // its name as written
   verdict v;
   xml::document d;
   XML_Parser parser = nullptr;
@@ -113,6 +109,12 @@ struct alone {
   void refuse() {
     v.refused = true;
     XML_StopParser(parser, XML_FALSE);
+  }
+
+  /// The name of the tag that is being told of, as written.
+  [[nodiscard]] std::string_view tag() const {
+    const auto rest = input.substr(static_cast<std::size_t>(XML_GetCurrentByteIndex(parser)) + 1);
+    return rest.substr(0, rest.find_first_of(" \t\r\n/>"));
   }
 };
 
@@ -124,6 +126,7 @@ std::pair<std::string_view, std::string_view> split(const XML_Char* name) {
 
 verdict expats(std::string_view input) {
   alone a;
+  a.input = input;
   a.parser = XML_ParserCreateNS("UTF-8", '\x01');
   XML_SetReparseDeferralEnabled(a.parser, XML_FALSE);
   XML_SetUserData(a.parser, &a);
@@ -131,7 +134,12 @@ verdict expats(std::string_view input) {
       a.parser,
       [](void* p, const XML_Char* name, const XML_Char** attributes) {
         auto& self = *static_cast<alone*>(p);
-        if (++self.depth == 1 || self.v.refused) {
+        if (++self.depth == 1) {
+          self.root = self.tag();
+        } else if (self.depth == 2 && self.tag() == self.root) {
+          self.refuse();  // a stream inside the stream
+        }
+        if (self.depth == 1 || self.v.refused) {
           return;
         }
         if (self.depth == 2) {
@@ -217,7 +225,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // White space left over before the declaration is tolerated by us; a byte order mark is not.
   const auto first = input.find_first_not_of(" \t\r\n");
   input.remove_prefix(first == std::string_view::npos ? input.size() : first);
-  if (a.by_policy || a.skip || input.starts_with('\xef')) {
+  if (a.by_policy || input.starts_with('\xef')) {
     return 0;
   }
   const verdict b = expats(input);
