@@ -22,10 +22,15 @@ import unittest
 import urllib.error
 import urllib.request
 
+from xmpp_client import CLIENT, Client, is_message
+
 PASSWORD = "correct horse battery staple"
 
 # Sanitizers slow everything; no test waits this long unless it fails.
 PATIENCE = float(os.environ.get("COMITY_TEST_PATIENCE", "20"))
+
+# Measurements of time and memory mean nothing under a sanitizer.
+SANITIZED = bool(os.environ.get("COMITY_SANITIZE"))
 
 SANITIZER_REPORTS = re.compile(
     r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
@@ -50,6 +55,27 @@ def wait_until(condition, what, timeout=None, interval=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within the time: {what() if callable(what) else what}")
         time.sleep(interval)
+
+
+def is_own_presence(client):
+    """For wait_for: the client's own available presence, which comes back once the server knows of it."""
+    return lambda element: (element.tag == f"{{{CLIENT}}}presence" and element.get("from") == client.jid
+                            and element.get("type") is None)
+
+
+def assert_chat(a, b, count=3):
+    """Both are sent messages by the other, and get them in order."""
+    for sender, recipient in ((a, b), (b, a)):
+        bodies = [f"{os.urandom(6).hex()} {number}" for number in range(count)]
+        for body in bodies:
+            sender.message(recipient.jid, body)
+        first = recipient.wait_for(is_message(bodies[0], sender.jid))
+        got = [first.findtext(f"{{{CLIENT}}}body")]
+        while len(got) < count:
+            element = recipient.wait_for(lambda each: each.tag == f"{{{CLIENT}}}message")
+            got.append(element.findtext(f"{{{CLIENT}}}body"))
+        if got != bodies:
+            raise AssertionError(f"{sender.jid} sent {bodies}, {recipient.jid} got {got}")
 
 
 def free_ports(count):
@@ -143,6 +169,7 @@ def toml(value):
     return json.dumps(str(value))
 
 
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy of the environment is asked
 _SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)')
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -174,6 +201,7 @@ class Server:
         self.log_path = self.directory / "comityd.log"
         self.process = None
         self.pid = None
+        self.control_accounts = False
         (self.directory / "data").mkdir(mode=0o700)
         (self.directory / "certs").mkdir()
         for host in self.hosts:
@@ -309,7 +337,7 @@ class Server:
     def http(self, path, timeout=5):
         """(status, body, headers); (None, "", {}) while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=timeout) as answer:
+            with _direct.open(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=timeout) as answer:
                 return answer.status, answer.read().decode(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(errors="replace"), dict(error.headers)
@@ -361,6 +389,11 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu(self):
+        """Seconds of processor time that it has used."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     # Steering it
 
     def ctl(self, *arguments, stdin=None, check=True, timeout=60):
@@ -387,22 +420,50 @@ class Server:
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(re.findall(r"config\.(?:reload|refused)", self.log())) > before, "the reload is logged")
 
+    def client(self, user, method="starttls", password=PASSWORD, **options):
+        """A Client for that account that is not connected yet."""
+        port = self.direct_port if method == "direct" else self.starttls_port
+        options.setdefault("context", authority().context())
+        return Client("127.0.0.1", port, options.pop("domain", self.domain), user, password, method, timeout=PATIENCE,
+                      **options)
+
+    def login(self, user, method="starttls", resource=None, available=True, **options):
+        """A Client that is logged in, and unless told otherwise available: what is sent to it from now on arrives."""
+        client = self.client(user, method, resource=resource, **options)
+        try:
+            client.login()
+            if available:
+                client.presence()
+                client.wait_for(is_own_presence(client))
+        except BaseException:
+            client.abort()
+            raise
+        return client
+
+    def raw(self, method="starttls", context=None):
+        """A connection that has sent nothing; for "direct", nothing behind the TLS handshake."""
+        port = self.direct_port if method == "direct" else self.starttls_port
+        client = Client.raw("127.0.0.1", port, domain=self.domain, context=context or authority().context(),
+                            timeout=PATIENCE)
+        if method == "direct":
+            client.start_tls_now()
+        return client
+
     @contextlib.contextmanager
     def control(self):
         """THREATS §1 CTL: two clients log in before an attack; afterwards they still chat, in order, and the daemon
         is back at their sessions and descriptors."""
-        from xmpp_client import Client  # not needed by those who only start a server
-        for name in ("control-a", "control-b"):
-            self.ctl("user", "add", self.jid(name), "--password-stdin", stdin=PASSWORD + "\n", check=False)
-        with Client.login(self, "control-a") as a, Client.login(self, "control-b", method="direct_tls") as b:
-            a.assert_chats_with(b)
-            b.assert_chats_with(a)
+        if not self.control_accounts:
+            self.control_accounts = True
+            for name in ("control-a", "control-b"):
+                self.add_user(name)
+        with self.login("control-a") as a, self.login("control-b", method="direct") as b:
+            assert_chat(a, b)
             sessions = self.sessions()
-            descriptors = wait_until(self.fds, "descriptors are counted")
+            descriptors = self.fds()
             yield a, b
             self.assert_alive()
-            a.assert_chats_with(b)
-            b.assert_chats_with(a)
+            assert_chat(a, b)
             wait_until(lambda: self.sessions() == sessions,
                        lambda: f"{sessions} sessions again, not {self.sessions()}")
             wait_until(lambda: self.fds() <= descriptors,
@@ -430,3 +491,11 @@ class SystemTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.__exit__(None, None, None)
+
+    def run(self, result=None):
+        result = result if result is not None else self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before and self.server is not None:
+            self.server.say_log(self.id())
+        return result
