@@ -13,6 +13,9 @@
 #include "connection/xml/parser.hpp"
 #include "connection/xml/writer.hpp"
 
+// Distributions backport this function, and a header or a run-time library may lack it.
+extern "C" XML_Bool XML_SetReparseDeferralEnabled(XML_Parser, XML_Bool) __attribute__((weak));
+
 namespace {
 
 using namespace comity;
@@ -128,7 +131,9 @@ verdict expats(std::string_view input) {
   alone a;
   a.input = input;
   a.parser = XML_ParserCreateNS("UTF-8", '\x01');
-  XML_SetReparseDeferralEnabled(a.parser, XML_FALSE);
+  if (&XML_SetReparseDeferralEnabled != nullptr) {
+    XML_SetReparseDeferralEnabled(a.parser, XML_FALSE);
+  }
   XML_SetUserData(a.parser, &a);
   XML_SetElementHandler(
       a.parser,
