@@ -338,6 +338,7 @@ class Client:
             while True:
                 self._receive(deadline)
         except StreamClosed as end:
+            self.abort()
             return end.polite
 
     # Negotiation
