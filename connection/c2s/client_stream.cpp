@@ -130,7 +130,7 @@ private:
   }
   void tls_refused() override { drive(event::tls_refused{}); }
   void timed_out() override { drive(event::timed_out{}); }
-  void gone() override { drive(event::gone{}); }
+  void gone() override { drive(event::gone{wire().tls().failure().text}); }
 
   // --- stanzas -------------------------------------------------------------------------------------------------------
 

@@ -285,12 +285,12 @@ void negotiator::ends(event::dismissed& e, negotiation_actions& out) {
   fail(e.condition, e.cause, e.text, out);
 }
 
-void negotiator::ends(event::gone&, negotiation_actions& out) {
-  finish({.cause = refused_.value_or(cause::peer_closed),
+void negotiator::ends(event::gone& e, negotiation_actions& out) {
+  finish({.cause = !e.tls_failure.empty() ? cause::tls_alert : refused_.value_or(cause::peer_closed),
           .phase = phase(),
           .sent = {},
           .received = {},
-          .text = {},
+          .text = std::move(e.tls_failure),
           .abrupt = true},
          out);
 }

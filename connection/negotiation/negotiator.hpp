@@ -60,7 +60,9 @@ struct dismissed {  // we end it: shutdown, an operator, a conflict…
   connection::cause cause = cause::shutdown;
   std::string text;
 };
-struct gone {};  // the transport ended without a closing tag
+struct gone {               // the transport ended without a closing tag
+  std::string tls_failure;  // what TLS found wrong, where that ended it
+};
 }  // namespace event
 
 using negotiation_event =

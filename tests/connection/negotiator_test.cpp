@@ -224,6 +224,14 @@ TEST(Negotiator, TellsARefusedPeerThatLeavesFromOneThatJustLeaves) {
   s.run();
 }
 
+TEST(Negotiator, SaysWhatBrokeTlsLaterOn) {  // THREATS B4
+  script s{method::direct_tls};
+  s.logs_in()
+      .feeds([] { return negotiation_event{event::gone{"too many key updates"}}; })
+      .expects({"finish bind tls_alert abrupt"});
+  s.run();
+}
+
 class NegotiatorEarly : public testing::TestWithParam<const char*> {};
 TEST_P(NegotiatorEarly, NothingButNegotiationIsTaken) {  // THREATS C7, RFC 6120 §4.9.3.12
   for (const bool authenticated : {false, true}) {
