@@ -1,7 +1,6 @@
 """Stream headers, STARTTLS, deadlines and ends, over real sockets: rules H02, H03, H08, E01-E09, THREATS A9, B1, B3, B5,
 B10, C7, G2."""
 
-import re
 import socket
 import ssl
 import time
@@ -9,7 +8,7 @@ import unittest
 
 import wire
 from harness import PATIENCE, SystemTest, authority, wait_until
-from xmpp_client import BIND, CLIENT, SASL, STREAM, TLS, StreamClosed, error_condition, local
+from xmpp_client import BIND, CLIENT, SASL, STREAM, TLS, error_condition, local
 
 STARTTLS = f"<starttls xmlns='{TLS}'/>"
 PROCEED = f"<proceed xmlns='{TLS}'/>".encode()
