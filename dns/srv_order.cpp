@@ -1,29 +1,34 @@
 #include "dns/srv_order.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <numeric>
 #include <utility>
 
 namespace comity::dns {
 namespace {
 
-/// Moves the next entry to be tried out of `left`, which is not empty. Those of weight 0 come first in it.
-srv_entry take_next(std::vector<srv_entry>& left, const random_draw& draw) {
-  // RFC 2782: a sum of 16-bit weights; 65,537 records of the greatest weight, more than a message of 64 KiB holds,
-  // still fit.
+/// The index in `left` of the entry to be tried next. Those of weight 0 come first in it.
+std::size_t next_of(const std::vector<srv_entry>& left, const random_draw& draw) {
+  // A sum of 16-bit weights: 65,537 records of the greatest, more than a message of 64 KiB holds, still fit.
   const auto sum = std::accumulate(left.begin(), left.end(), std::uint32_t{0},
                                    [](std::uint32_t total, const srv_entry& e) { return total + e.record.weight; });
   // RFC 2782: "a uniform random number between 0 and the sum computed (inclusive)"
-  const std::uint32_t drawn = std::min(draw(sum), sum);
-  std::uint32_t running = 0;
+  const std::uint32_t drawn = draw(sum);
+  if (drawn == 0) {
+    // It takes the first. RFC 2782: "arrange all SRV RRs … in any order, except that all those with weight 0 are placed
+    // at the beginning": the order is by lot, or all the load of records of weight 0 would be on one.
+    const auto zeros = static_cast<std::size_t>(
+        std::ranges::find_if(left, [](const srv_entry& e) { return e.record.weight != 0; }) - left.begin());
+    return draw(static_cast<std::uint32_t>((zeros == 0 ? left.size() : zeros) - 1));
+  }
   // RFC 2782: "the RR whose running sum value is the first … greater than or equal to the random number"
+  std::uint32_t running = 0;
   const auto chosen = std::ranges::find_if(left, [&](const srv_entry& e) {
     running += e.record.weight;
     return running >= drawn;
   });
-  srv_entry taken = std::move(*chosen);
-  left.erase(chosen);
-  return taken;
+  return static_cast<std::size_t>(chosen - left.begin());
 }
 
 }  // namespace
@@ -40,7 +45,9 @@ std::vector<std::vector<srv_entry>> srv_order(std::vector<srv_entry> entries, co
     std::vector<srv_entry> left{std::move_iterator{begin}, std::move_iterator{end}};
     auto& group = groups.emplace_back();
     for (; !left.empty() && drawn < limit; ++drawn) {
-      group.push_back(take_next(left, draw));
+      const auto chosen = left.begin() + static_cast<std::ptrdiff_t>(left.size() == 1 ? 0 : next_of(left, draw));
+      group.push_back(std::move(*chosen));
+      left.erase(chosen);
     }
     begin = end;
   }

@@ -23,8 +23,7 @@ struct srv_entry {
 
 /// Groups of one priority each, the lowest number first (A03), and within a group in an order drawn by weight (A04).
 /// The entries of both services are one list (A02). Stops after `limit` entries: a draw looks at all that are left of
-/// its group, and who publishes a thousand records shall not have it done a thousand times (THREATS E2). `draw` is
-/// called once for each entry that is returned.
+/// its group, and who publishes a thousand records shall not have it done a thousand times (THREATS E2).
 [[nodiscard]] std::vector<std::vector<srv_entry>> srv_order(
     std::vector<srv_entry> entries, const random_draw& draw,
     std::size_t limit = std::numeric_limits<std::size_t>::max());
