@@ -1,5 +1,6 @@
 #include "connection/c2s/client_stream.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "connection/negotiation/bind.hpp"
 #include "connection/negotiation/negotiator.hpp"
 #include "connection/negotiation/session.hpp"
+#include "connection/negotiation/stanza_addressing.hpp"
 #include "connection/negotiation/stream_header.hpp"
 #include "connection/stream_driver.hpp"
 #include "tls/context.hpp"
@@ -21,10 +23,6 @@ namespace {
 /// XEP-0368 §4, RFC 7301: the one protocol a client port speaks.
 constexpr std::array<std::string_view, 1> client_alpn{"xmpp-client"};
 
-bool is_stanza(const xml::element& e) {
-  return e.ns() == xml::ns_client && (e.name() == "message" || e.name() == "presence" || e.name() == "iq");
-}
-
 /// IQs that belong to stream negotiation, come when they may.
 bool is_negotiation(const xml::element& e) {
   if (e.name() != "iq") {
@@ -32,6 +30,12 @@ bool is_negotiation(const xml::element& e) {
   }
   const auto payload = e.first_child();
   return payload && (payload.ns() == ns_bind || payload.ns() == ns_session);
+}
+
+/// What of the framer's limits is told (XEP-0478).
+stream_limits told(const xml::framer_limits& limits) {
+  return {.max_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(limits.stanza_bytes, UINT32_MAX)),
+          .idle_seconds = {}};
 }
 
 class client_stream final : public stream_driver {
@@ -111,7 +115,7 @@ private:
   void take_fault(stream_condition condition, bool too_big) override { drive(event::broken{condition, too_big}); }
   void take_element(xml::document& document) override {
     const auto root = document.root();
-    if (bound_ && is_stanza(root) && !is_negotiation(root)) {
+    if (bound_ && is_stanza(root, xml::ns_client) && !is_negotiation(root)) {
       return take_stanza(document);
     }
     drive(event::element{root});
@@ -154,7 +158,8 @@ private:
 
   [[nodiscard]] negotiator negotiator_around(stream_facts facts) const {
     return negotiator{{.content_ns = xml::ns_client,
-                       .features = c2s_features(metrics()),
+                       .features = c2s_features(metrics(), told(settings_->before_authentication),
+                                                told(settings_->after_authentication)),
                        .hosts = [&host = with_.host](std::string_view domain) { return host.hosts(domain); },
                        .default_domain = with_.host.default_domain(),
                        .new_stream_id = new_stream_id},
@@ -224,6 +229,11 @@ private:
     log(log::level::debug, "c2s.bound", log::field{"peer", peer_.text()});
   }
 
+  // Of streams between servers; nothing a client is offered leads to them.
+  static void perform(action::flow_authorised&) {}
+  static void perform(action::received&) {}
+  static void perform(action::ignored&) {}
+
   void perform(action::finish& a) {
     end(a.abrupt);
     account(a);
@@ -240,6 +250,8 @@ private:
     }
   }
 
+  static void ask(prove_peer&&) {}
+  static void ask(verify_key&&) {}
   template <typename Question>
   void ask(Question question) {
     auto back = [&loop = loop(), &host = with_.host, me = ref()](auto result) {

@@ -6,10 +6,12 @@
 #include "connection/negotiation/sasl.hpp"
 #include "connection/negotiation/session.hpp"
 #include "connection/negotiation/starttls.hpp"
+#include "connection/negotiation/stream_limits.hpp"
 
 namespace comity::connection {
 
-std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics) {
+std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics, const stream_limits& before,
+                                                          const stream_limits& after) {
   std::vector<std::unique_ptr<stream_feature>> features;
   features.push_back(std::make_unique<starttls>());
   features.push_back(std::make_unique<sasl>(metrics));
@@ -17,6 +19,7 @@ std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics)
   features.push_back(std::make_unique<session>());
   features.push_back(std::make_unique<announcement>("ver", "urn:xmpp:features:rosterver"));
   features.push_back(std::make_unique<announcement>("sub", "urn:xmpp:features:pre-approval"));
+  features.push_back(std::make_unique<limits_feature>(before, after));
   features.push_back(std::make_unique<no_compression>());
   return features;
 }

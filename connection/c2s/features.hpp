@@ -8,6 +8,9 @@
 
 namespace comity::connection {
 
-[[nodiscard]] std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics);
+/// `before` and `after` authentication: the limits that clients are told (XEP-0478); `metrics` outlives the features.
+[[nodiscard]] std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics,
+                                                                        const stream_limits& before,
+                                                                        const stream_limits& after);
 
 }  // namespace comity::connection

@@ -3,8 +3,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "connection/negotiation/stanza_addressing.hpp"
 #include "connection/negotiation/starttls.hpp"
-#include "connection/negotiation/stream_header.hpp"
 
 namespace comity::connection {
 
@@ -14,23 +14,6 @@ template <typename Event>
 constexpr bool always_ends = std::is_same_v<Event, event::peer_closed> || std::is_same_v<Event, event::broken> ||
                              std::is_same_v<Event, event::timed_out> || std::is_same_v<Event, event::dismissed> ||
                              std::is_same_v<Event, event::gone>;
-
-cause cause_of(stream_condition condition) {
-  return condition == stream_condition::host_unknown ? cause::host_unknown : cause::stream_error;
-}
-
-/// The condition inside a <stream:error/> that the peer sent; undefined_condition where we know none of it.
-stream_condition condition_in(const xml::element& error) {
-  for (const auto child : error.children()) {
-    for (std::size_t i = 0; i < stream_condition_count; ++i) {
-      const auto condition = static_cast<stream_condition>(i);
-      if (child.is(to_string(condition), "urn:ietf:params:xml:ns:xmpp-streams")) {
-        return condition;
-      }
-    }
-  }
-  return stream_condition::undefined_condition;
-}
 
 }  // namespace
 
@@ -45,7 +28,8 @@ negotiator::negotiator(negotiator_settings settings, stream_facts facts)
 }
 
 bool negotiator::paused() const noexcept {
-  return std::holds_alternative<asking>(state_) || std::holds_alternative<securing>(state_);
+  return std::holds_alternative<asking>(state_) || std::holds_alternative<securing>(state_) ||
+         std::holds_alternative<proving>(state_);
 }
 
 bool negotiator::ended() const noexcept {
@@ -56,10 +40,10 @@ phase negotiator::phase() const noexcept {
   if (std::holds_alternative<securing>(state_)) {
     return phase::tls;
   }
-  if (facts_.authenticated) {
+  if (facts_.authenticated && !between_servers()) {
     return phase::bind;
   }
-  if (std::holds_alternative<expects_header>(state_) || !facts_.encrypted) {
+  if ((std::holds_alternative<expects_header>(state_) && !facts_.authenticated) || !facts_.encrypted) {
     return phase::stream;
   }
   return phase::authentication;
@@ -97,19 +81,81 @@ void negotiator::handle(expects_header, event::header& e, negotiation_actions& o
   if (!settings_.hosts(accepted->local_domain)) {
     return fail(stream_condition::host_unknown, cause::host_unknown, accepted->local_domain, out);
   }
-  if (facts_.authenticated) {
-    // RFC 6120 §6.4.6: the stream after authentication is the same user's at the same host (THREATS C5, A9).
-    if (accepted->local_domain != facts_.authenticated->domainpart()) {
-      return fail(stream_condition::not_authorized, cause::policy, "another host after authentication", out);
-    }
-    if (accepted->from && accepted->from->bare_text() != facts_.authenticated->text()) {
-      return fail(stream_condition::invalid_from, cause::policy, "another user after authentication", out);
-    }
+  if (const auto fault = between_servers() ? fault_of_server(*accepted) : fault_of_client(*accepted)) {
+    return fail(fault->condition, cause::policy, fault->text, out);
   }
   facts_.local_domain = accepted->local_domain;
   open_if_needed(out);
-  state_ = negotiating{};
-  send_features(out);
+  if (between_servers() && facts_.encrypted && !facts_.authenticated && accepted->from) {
+    // XEP-0178 §3 (9): what the certificate proves decides what is offered.
+    facts_.peer_domain = accepted->from->text();
+    state_ = proving{};
+    out.emplace_back(action::ask{prove_peer{{.sender = facts_.peer_domain, .target = facts_.local_domain}}});
+    return;
+  }
+  offer_features(out);
+}
+
+/// RFC 6120 §6.4.6: the stream after authentication is the same user's at the same host (THREATS C5, A9).
+std::optional<negotiator::header_fault> negotiator::fault_of_client(const accepted_header& h) const {
+  if (!facts_.authenticated) {
+    return std::nullopt;
+  }
+  if (h.local_domain != facts_.authenticated->domainpart()) {
+    return header_fault{stream_condition::not_authorized, "another host after authentication"};
+  }
+  if (h.from && h.from->bare_text() != facts_.authenticated->text()) {
+    return header_fault{stream_condition::invalid_from, "another user after authentication"};
+  }
+  return std::nullopt;
+}
+
+std::optional<negotiator::header_fault> negotiator::fault_of_server(const accepted_header& h) const {
+  if (h.from) {
+    if (h.from->has_localpart() || h.from->has_resource()) {
+      return header_fault{stream_condition::invalid_from, "a server that is no domain"};
+    }
+    if (settings_.hosts(h.from->text())) {
+      return header_fault{stream_condition::not_authorized, "a server with a domain of ours"};  // THREATS D4
+    }
+    if (settings_.allows && !settings_.allows(h.from->text())) {
+      return header_fault{stream_condition::policy_violation, "not allowed"};
+    }
+  }
+  if (facts_.authenticated) {
+    // RFC 6120 §6.4.6, THREATS C5: what was proven was this domain's right to speak to that one.
+    if (h.local_domain != facts_.local_domain) {
+      return header_fault{stream_condition::not_authorized, "another host after authentication"};
+    }
+    if (h.from && *h.from != *facts_.authenticated) {
+      return header_fault{stream_condition::improper_addressing, "another server after authentication"};
+    }
+  }
+  return std::nullopt;
+}
+
+void negotiator::handle(proving, event::answered& e, negotiation_actions& out) {
+  auto* proven = std::get_if<peer_proof>(&e.answer);
+  if (proven == nullptr || proven->flow.sender != facts_.peer_domain || proven->flow.target != facts_.local_domain) {
+    return unexpected(out);
+  }
+  facts_.judgment = proven->verdict;
+  offer_features(out);
+}
+
+template <typename State>
+void negotiator::handle(State, event::answered& e, negotiation_actions& out) {
+  for (const auto& feature : settings_.features) {
+    if (feature->awaits(e.answer)) {
+      return apply_aside(feature->on(std::move(e.answer), facts_), out);
+    }
+  }
+  if (std::holds_alternative<peer_proof>(e.answer) || std::holds_alternative<key_verdict>(e.answer)) {
+    // What was under way when the stream restarted; the peer begins anew.
+    out.emplace_back(action::ignored{"an answer to a stream that is gone"});
+    return;
+  }
+  unexpected(out);
 }
 
 void negotiator::handle(negotiating, event::element& e, negotiation_actions& out) {
@@ -142,9 +188,7 @@ void negotiator::handle(securing, event::tls_done& e, negotiation_actions& out) 
   // RFC 6120 §5.4.3.3: a new header comes, and whatever was known of the old stream is gone.
   facts_.local_domain.clear();
   peer_from_.clear();
-  opened_ = false;
-  state_ = expects_header{};
-  out.emplace_back(action::restart_stream{});
+  restart(out);
 }
 
 void negotiator::handle(securing, event::tls_failed& e, negotiation_actions& out) {
@@ -173,17 +217,10 @@ void negotiator::apply(stream_feature& feature, step taken, negotiation_actions&
   if (!taken.send.empty() && !upgrades) {
     out.emplace_back(action::send{std::move(taken.send)});
   }
-  const bool after_binding = facts_.bound.has_value();
   std::visit(
       [&](auto& then) {
         using then_type = std::remove_cvref_t<decltype(then)>;
-        if constexpr (std::is_same_v<then_type, step::nothing>) {
-          state_ = after_binding ? state{established{}} : state{negotiating{}};
-        } else if constexpr (std::is_same_v<then_type, step::refused>) {
-          refused_ = then.cause;
-          state_ = negotiating{};
-          out.emplace_back(action::refused{then.cause, std::move(then.what), std::move(then.user)});
-        } else if constexpr (std::is_same_v<then_type, step::exchange>) {
+        if constexpr (std::is_same_v<then_type, step::exchange>) {
           state_ = exchanging{&feature};
         } else if constexpr (std::is_same_v<then_type, step::upgrade>) {
           state_ = securing{};
@@ -195,31 +232,91 @@ void negotiator::apply(stream_feature& feature, step taken, negotiation_actions&
           facts_.authenticated = then.user;
           facts_.authenticated_by = then.by;
           refused_.reset();
-          opened_ = false;
-          state_ = expects_header{};
           out.emplace_back(action::authenticated{std::move(then.user), then.by});
-          out.emplace_back(action::restart_stream{});
+          restart(out);
         } else if constexpr (std::is_same_v<then_type, step::bound>) {
           facts_.bound = then.full;
           state_ = established{};
           out.emplace_back(action::established{std::move(then.full)});
         } else {
-          static_assert(std::is_same_v<then_type, step::end>);
-          if (then.condition) {
-            fail(*then.condition, then.cause, then.text, out);
-          } else {
-            out.emplace_back(action::send{std::string{stream_end}});
-            finish({.cause = then.cause,
-                    .phase = phase(),
-                    .sent = {},
-                    .received = {},
-                    .text = std::move(then.text),
-                    .abrupt = false},
-                   out);
-          }
+          state_ = resting();
+          apply_aside({{}, std::move(then)}, out);
         }
       },
       taken.then);
+}
+
+/// What leaves the state as it is, but for an end and for a first flow.
+void negotiator::apply_aside(step taken, negotiation_actions& out) {
+  if (!taken.send.empty()) {
+    out.emplace_back(action::send{std::move(taken.send)});
+  }
+  std::visit(
+      [&](auto& then) {
+        using then_type = std::remove_cvref_t<decltype(then)>;
+        if constexpr (std::is_same_v<then_type, step::refused>) {
+          refused_ = then.cause;
+          out.emplace_back(action::refused{then.cause, std::move(then.what), std::move(then.user)});
+        } else if constexpr (std::is_same_v<then_type, step::ask_aside>) {
+          out.emplace_back(action::ask{std::move(then.question)});
+        } else if constexpr (std::is_same_v<then_type, step::authorised>) {
+          authorise(std::move(then.flow), then.by, authorised_by::dialback, out);
+        } else if constexpr (std::is_same_v<then_type, step::bidirectional>) {
+          facts_.bidi = true;
+          facts_.peer_limits = then.limits;
+        } else if constexpr (std::is_same_v<then_type, step::ignored>) {
+          out.emplace_back(action::ignored{std::move(then.what)});
+        } else if constexpr (std::is_same_v<then_type, step::end>) {
+          end(then, out);
+        } else if constexpr (!std::is_same_v<then_type, step::nothing>) {
+          unexpected(out);  // a feature changes the stream by an answer that the stream did not wait for
+        }
+      },
+      taken.then);
+}
+
+void negotiator::end(step::end& why, negotiation_actions& out) {
+  if (why.condition) {
+    return fail(*why.condition, why.cause, why.text, out);
+  }
+  out.emplace_back(action::send{std::string{stream_end}});
+  finish(
+      {.cause = why.cause, .phase = phase(), .sent = {}, .received = {}, .text = std::move(why.text), .abrupt = false},
+      out);
+}
+
+/// RFC 6120 §4.3.3: the stream begins anew on the same transport.
+void negotiator::restart(negotiation_actions& out) {
+  for (const auto& feature : settings_.features) {
+    feature->restarted();
+  }
+  opened_ = false;
+  state_ = expects_header{};
+  out.emplace_back(action::restart_stream{});
+}
+
+negotiator::state negotiator::resting() const noexcept {
+  const bool serving = between_servers() ? !facts_.flows.empty() : facts_.bound.has_value();
+  return serving ? state{established{}} : state{negotiating{}};
+}
+
+void negotiator::authorise(domain_flow flow, proof by, authorised_by how, negotiation_actions& out) {
+  refused_.reset();
+  facts_.flows.insert(flow);
+  if (std::holds_alternative<negotiating>(state_)) {
+    state_ = established{};
+  }
+  out.emplace_back(action::flow_authorised{std::move(flow), by, how});
+}
+
+/// Features go out; a server that SASL has proven may send from here on.
+void negotiator::offer_features(negotiation_actions& out) {
+  state_ = resting();
+  send_features(out);
+  if (between_servers() && facts_.authenticated) {
+    authorise({.sender = facts_.peer_domain, .target = facts_.local_domain}, facts_.judgment->by(),
+              authorised_by::external, out);
+  }
 }
 
 void negotiator::unclaimed(const xml::element& e, negotiation_actions& out) {
@@ -237,11 +334,32 @@ void negotiator::unclaimed(const xml::element& e, negotiation_actions& out) {
     }
     return fail(stream_condition::bad_format, cause::stream_error, {}, out);  // THREATS A8: a stream inside a stream
   }
-  if (!facts_.bound) {
+  if (between_servers() && is_stanza(e, settings_.content_ns)) {
+    return take_stanza(e, out);
+  }
+  if (between_servers() ? facts_.flows.empty() : !facts_.bound) {
     // RFC 6120 §4.9.3.12, §7.1; THREATS C7: nothing but negotiation before authentication and binding.
     return fail(stream_condition::not_authorized, cause::policy, e.name(), out);
   }
   fail(stream_condition::unsupported_stanza_type, cause::stream_error, e.name(), out);
+}
+
+void negotiator::take_stanza(const xml::element& e, negotiation_actions& out) {
+  auto verdict = judge_addresses(e, facts_.flows);
+  std::visit(
+      [&](auto& judged) {
+        using judged_type = std::remove_cvref_t<decltype(judged)>;
+        if constexpr (std::is_same_v<judged_type, addressed>) {
+          out.emplace_back(action::received{std::move(judged.from), std::move(judged.to), {}});
+        } else if constexpr (std::is_same_v<judged_type, malformed_to>) {
+          out.emplace_back(action::received{std::move(judged.from), {}, stanza_condition::jid_malformed});
+        } else if constexpr (std::is_same_v<judged_type, malformed_from>) {
+          out.emplace_back(action::ignored{"a stanza whose sender is no address"});
+        } else {
+          fail(judged, cause::policy, e.attribute("from").value_or(""), out);
+        }
+      },
+      verdict);
 }
 
 // --- ends, legal in every state --------------------------------------------------------------------------------------
@@ -282,7 +400,14 @@ void negotiator::ends(event::dismissed& e, negotiation_actions& out) {
         {.cause = e.cause, .phase = phase::tls, .sent = {}, .received = {}, .text = std::move(e.text), .abrupt = true},
         out);
   }
-  fail(e.condition, e.cause, e.text, out);
+  if (e.condition) {
+    return fail(*e.condition, e.cause, e.text, out);
+  }
+  if (opened_) {
+    out.emplace_back(action::send{std::string{stream_end}});
+  }
+  finish({.cause = e.cause, .phase = phase(), .sent = {}, .received = {}, .text = std::move(e.text), .abrupt = false},
+         out);
 }
 
 void negotiator::ends(event::gone& e, negotiation_actions& out) {
@@ -323,8 +448,8 @@ void negotiator::open_if_needed(negotiation_actions& out) {
     return;
   }
   const auto& from = facts_.local_domain.empty() ? settings_.default_domain : facts_.local_domain;
-  out.emplace_back(
-      action::send{write({settings_.content_ns, from, std::string_view{peer_from_}, settings_.new_stream_id()})});
+  facts_.stream_id = settings_.new_stream_id();
+  out.emplace_back(action::send{write({settings_.content_ns, from, std::string_view{peer_from_}, facts_.stream_id})});
 }
 
 void negotiator::fail(stream_condition condition, cause why, std::string_view text, negotiation_actions& out,

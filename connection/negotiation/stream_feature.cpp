@@ -6,4 +6,8 @@ step stream_feature::on(answer, const stream_facts&) {
   return {{}, step::end{stream_condition::internal_server_error, cause::internal, "an answer nobody asked for"}};
 }
 
+std::string_view to_string(authorised_by how) noexcept {
+  return how == authorised_by::external ? "EXTERNAL" : "dialback";
+}
+
 }  // namespace comity::connection

@@ -6,6 +6,7 @@
 // told by on(answer). Owned by the negotiator of one stream; the loop's thread.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -36,7 +37,18 @@ struct bind_resource {
   jid user;
   std::string wanted;  // "": the server chooses
 };
-using question = std::variant<find_keys, check_password, bind_resource>;
+/// Is the peer, by its certificate, the sender of this flow (RFC 6120 §13.7.2, RFC 7712 §4.4.1)?
+struct prove_peer {
+  domain_flow flow;
+};
+/// Ask the authoritative server of the flow's sender whether it made that key (XEP-0220 §2.1.2): on another connection
+/// than the one the key came on, always (XEP-0288 §2.2).
+struct verify_key {
+  domain_flow flow;
+  std::string stream_id;  // of the stream the key came on
+  std::string key;
+};
+using question = std::variant<find_keys, check_password, bind_resource, prove_peer, verify_key>;
 
 struct found_keys {
   scram_keys keys;
@@ -51,7 +63,24 @@ struct bind_refusal {
 using keys_answer = std::expected<found_keys, sasl_condition>;
 using password_answer = std::expected<bool, sasl_condition>;
 using bind_answer = std::expected<jid, bind_refusal>;
-using answer = std::variant<keys_answer, password_answer, bind_answer>;
+/// Where POSH is needed it has been asked for: `needs_posh` is no answer.
+struct peer_proof {
+  domain_flow flow;
+  trust::verdict verdict;
+};
+struct key_verdict {
+  domain_flow flow;
+  std::string stream_id;
+  /// What the authoritative server said, or why it could not be asked (XEP-0220 §2.4.2): remote_server_not_found,
+  /// remote_server_timeout…
+  std::expected<bool, stanza_condition> valid;
+};
+using answer = std::variant<keys_answer, password_answer, bind_answer, peer_proof, key_verdict>;
+
+/// What has authorised a flow of stanzas between domains.
+enum class authorised_by : std::uint8_t { external, dialback };
+/// "EXTERNAL", "dialback".
+[[nodiscard]] std::string_view to_string(authorised_by) noexcept;
 
 /// What an element or an answer led to. `send` goes out first, whatever follows.
 struct step {
@@ -63,7 +92,10 @@ struct step {
   };
   struct exchange {};  // more elements of this feature are expected, and no others
   struct upgrade {};   // TLS starts with the next byte
-  struct ask {
+  struct ask {         // the stream waits for the answer
+    connection::question question;
+  };
+  struct ask_aside {  // the stream goes on meanwhile; the feature must claim the answer by awaits()
     connection::question question;
   };
   struct authenticated {
@@ -73,13 +105,24 @@ struct step {
   struct bound {
     jid full;
   };
+  struct authorised {  // by dialback: stanzas may come in for this flow
+    domain_flow flow;
+    proof by = proof::none;
+  };
+  struct bidirectional {   // stanzas go both ways, for flows that are authorised (XEP-0288)
+    stream_limits limits;  // of the peer
+  };
+  struct ignored {  // unsolicited, and of no consequence: for the log alone
+    std::string what;
+  };
   /// The stream ends: with a stream error, or without one where the protocol says so (a failed STARTTLS).
   struct end {
     std::optional<stream_condition> condition;
     connection::cause cause = cause::internal;
     std::string text;
   };
-  using consequence = std::variant<nothing, refused, exchange, upgrade, ask, authenticated, bound, end>;
+  using consequence = std::variant<nothing, refused, exchange, upgrade, ask, ask_aside, authenticated, bound,
+                                   authorised, bidirectional, ignored, end>;
 
   std::string send;
   consequence then;
@@ -101,6 +144,10 @@ public:
   [[nodiscard]] virtual step on(const xml::element&, const stream_facts&) = 0;
   /// The answer to what it asked. Only features that ask override it.
   [[nodiscard]] virtual step on(answer, const stream_facts&);
+  /// Is this the answer to something it asked aside?
+  [[nodiscard]] virtual bool awaits(const answer&) const { return false; }
+  /// The stream restarts: what is under way on it is void, and late answers are not awaited.
+  virtual void restarted() {}
 };
 
 }  // namespace comity::connection

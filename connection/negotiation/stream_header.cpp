@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "connection/negotiation/dialback.hpp"
 #include "connection/xml/writer.hpp"
 #include "tls/crypto.hpp"
 
@@ -28,6 +29,18 @@ std::optional<unsigned> major_version(std::string_view version) {
     return std::nullopt;
   }
   return number(version.substr(0, dot));
+}
+
+/// Up to the quote behind the language.
+std::string begin_header(std::string_view content_ns) {
+  std::string out = "<?xml version='1.0'?><stream:stream xmlns='";
+  out += content_ns;
+  out += "' xmlns:stream='http://etherx.jabber.org/streams";
+  if (content_ns == xml::ns_server) {
+    out += "' xmlns:db='jabber:server:dialback";
+  }
+  out += "' version='1.0' xml:lang='en";
+  return out;
 }
 
 }  // namespace
@@ -66,10 +79,41 @@ std::expected<accepted_header, stream_condition> check_initial_header(const xml:
   return accepted;
 }
 
+std::expected<answered_header, stream_condition> check_response_header(const xml::stream_header& header) {
+  using enum stream_condition;
+  if (header.ns != xml::ns_streams || header.content_ns != xml::ns_server) {
+    return std::unexpected{invalid_namespace};
+  }
+  if (header.name != "stream") {
+    return std::unexpected{bad_format};
+  }
+  answered_header accepted;
+  accepted.id = header.id;
+  accepted.has_features = header.has_version && major_version(header.version).value_or(0) >= 1;
+  accepted.dialback = std::ranges::any_of(header.namespaces, [](const auto& n) { return n.second == ns_dialback; });
+  if (header.has_from && !header.from.empty()) {
+    auto from = jid::parse(header.from);
+    if (!from) {
+      return std::unexpected{invalid_from};
+    }
+    accepted.from = std::move(*from);
+  }
+  return accepted;
+}
+
+std::string write(const initial_header& h) {
+  std::string out = begin_header(xml::ns_server);
+  out += "' from='";
+  xml::append_attribute_value(out, h.from);
+  out += "' to='";
+  xml::append_attribute_value(out, h.to);
+  out += "'>";
+  return out;
+}
+
 std::string write(const response_header& h) {
-  std::string out = "<?xml version='1.0'?><stream:stream xmlns='";
-  out += h.content_ns;
-  out += "' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' xml:lang='en' id='";
+  std::string out = begin_header(h.content_ns);
+  out += "' id='";
   out += h.id;
   out += "' from='";
   xml::append_attribute_value(out, h.from);
@@ -98,6 +142,23 @@ std::string write_stream_error(stream_condition condition, std::string_view text
   }
   out += "</stream:error>";
   return out;
+}
+
+stream_condition condition_in(const xml::element& stream_error) {
+  for (const auto child : stream_error.children()) {
+    for (std::size_t i = 0; i < stream_condition_count; ++i) {
+      const auto condition = static_cast<stream_condition>(i);
+      if (child.is(to_string(condition), "urn:ietf:params:xml:ns:xmpp-streams")) {
+        return condition;
+      }
+    }
+  }
+  return stream_condition::undefined_condition;
+}
+
+cause cause_of(stream_condition condition) noexcept {
+  using enum stream_condition;
+  return condition == host_unknown || condition == host_gone ? cause::host_unknown : cause::stream_error;
 }
 
 }  // namespace comity::connection

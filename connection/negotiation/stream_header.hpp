@@ -10,6 +10,7 @@
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
 #include "connection/vocabulary.hpp"
+#include "connection/xml/document.hpp"
 #include "connection/xml/parser.hpp"
 
 namespace comity::connection {
@@ -25,7 +26,8 @@ struct accepted_header {
 [[nodiscard]] std::expected<accepted_header, stream_condition> check_initial_header(const xml::stream_header&,
                                                                                     std::string_view content_ns);
 
-/// Our header in answer (RFC 6120 §4.7.1–4.7.4), XML declaration included.
+/// Our header in answer (RFC 6120 §4.7.1–4.7.4), XML declaration included. On a stream between servers it declares the
+/// prefix "db" (XEP-0220 §2.3).
 struct response_header {
   std::string_view content_ns;
   std::string_view from;  // the domain the peer asked for where we host it, else our first one
@@ -34,11 +36,33 @@ struct response_header {
 };
 [[nodiscard]] std::string write(const response_header&);
 
+/// Our header of a stream to another server (RFC 6120 §4.7, H01): both domains, no id.
+struct initial_header {
+  std::string_view from;
+  std::string_view to;
+};
+[[nodiscard]] std::string write(const initial_header&);
+
+/// A response header that passed.
+struct answered_header {
+  std::string id;            // "" where the peer gave none
+  std::optional<jid> from;   // the domain it speaks for, where it said so
+  bool has_features = true;  // false: older than 1.0, no features will come (RFC 6120 §4.7.5)
+  bool dialback = false;     // it declares the namespace of dialback (XEP-0220 §2.3)
+};
+/// Checks the header of the server that was called. The error is the stream error to send.
+[[nodiscard]] std::expected<answered_header, stream_condition> check_response_header(const xml::stream_header&);
+
 /// An unpredictable stream id, fresh for each header (RFC 6120 §4.7.3): 132 bits.
 [[nodiscard]] std::string new_stream_id();
 
 /// <stream:error> with that condition (RFC 6120 §4.9), without the closing tag of the stream.
 [[nodiscard]] std::string write_stream_error(stream_condition, std::string_view text, bool stanza_too_big);
+
+/// The condition inside a <stream:error/> of the peer; undefined_condition where we know none of it.
+[[nodiscard]] stream_condition condition_in(const xml::element& stream_error);
+/// Why a stream failed that such an error, sent or received, ended.
+[[nodiscard]] cause cause_of(stream_condition) noexcept;
 
 inline constexpr std::string_view stream_end = "</stream:stream>";
 

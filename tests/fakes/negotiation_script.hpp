@@ -52,12 +52,21 @@ inline std::string describe(const cn::negotiation_action& a) {
     std::string operator()(const cn::action::start_tls& s) const { return "start_tls " + s.proceed; }
     std::string operator()(const cn::action::restart_stream&) const { return "restart"; }
     std::string operator()(const cn::action::ask& s) const {
-      static constexpr const char* names[] = {"ask keys", "ask password", "ask bind"};
+      static constexpr const char* names[] = {"ask keys", "ask password", "ask bind", "ask proof", "ask key"};
       return names[s.question.index()];
     }
     std::string operator()(const cn::action::refused& s) const { return "refused " + s.what; }
     std::string operator()(const cn::action::authenticated& s) const { return "authenticated " + s.user.text(); }
     std::string operator()(const cn::action::established& s) const { return "established " + s.full.text(); }
+    std::string operator()(const cn::action::flow_authorised& s) const {
+      return "authorised " + s.flow.sender + " to " + s.flow.target + " by " + std::string{to_string(s.by)} + " " +
+             std::string{to_string(s.how)};
+    }
+    std::string operator()(const cn::action::received& s) const {
+      return "received " + s.from.text() + " to " + s.to.text() +
+             (s.refusal ? " but " + std::string{to_string(*s.refusal)} : std::string{});
+    }
+    std::string operator()(const cn::action::ignored& s) const { return "ignored " + s.what; }
     std::string operator()(const cn::action::finish& s) const {
       std::string text = "finish " + std::string{to_string(s.phase)} + " " + std::string{to_string(s.cause)};
       if (s.sent) {
@@ -155,7 +164,7 @@ public:
     cn::stream_facts facts;
     facts.route.method = method_;
     cn::negotiator machine{{.content_ns = xml::ns_client,
-                            .features = cn::c2s_features(*metrics_),
+                            .features = cn::c2s_features(*metrics_, {}, {}),
                             .hosts = [](std::string_view d) { return d == "example.org" || d == "example.net"; },
                             .default_domain = "example.org",
                             .new_stream_id = [this] { return "id" + std::to_string(++ids_); }},
