@@ -51,6 +51,8 @@ def read(name):
         raise ValueError(f"{path}: `what` says in a sentence what the scenario shows")
     for each in table.get("step", ()):
         steps.check(each, path)
+    for each in table.get("hosts", {}).values():
+        each["domains"] = [one for domain in each.get("domains", ()) for one in steps.spread(domain)]
     return table
 
 
@@ -64,7 +66,7 @@ class Lab:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"comity-lab-{name}-"))
         self.authorities = certificates.Authorities(self.directory / "authorities")
         self.certificates, self.next_certificates = {}, {}
-        self.hosts, self.observers = {}, {}
+        self.hosts, self.observers, self.descriptors = {}, {}, {}
         self.network = self.zones = self.dns = self.sessions = None
 
     # Bringing up
@@ -113,8 +115,9 @@ class Lab:
         for each in running:
             each.wait_ready()
             self.observers[each.name] = steps.Dialled(each, self.hosts)
-        self.sessions = sessions.Sessions(self.host_of, self.table.get("logins", {}),
-                                          str(self.authorities.authority("lab").chain))
+            self.descriptors[each.name] = each.descriptors()
+        self.sessions = sessions.Sessions(self.host_of, lambda host, domain: self.certificates[host.name, domain].der(),
+                                          self.table.get("logins", {}))
 
     def _issue(self, name, table, directory):
         for domain in table.get("domains", ()):
@@ -134,7 +137,8 @@ class Lab:
         for zone, table in written.items():
             if "records" not in table and (hosts := [name for name, each in self.hosts.items() if zone in each.domains]):
                 table = {**table, "records": default_records(zone, hosts[0])}
-            written[zone] = {**table, "records": self.expand(table.get("records", ""))}
+            lines = [each for line in table.get("records", "").splitlines() for each in steps.spread(line)]
+            written[zone] = {**table, "records": self.expand("\n".join(lines))}
         self.zones = zones.Zones(self.directory / "zones", written, [address4(NSD), address6(NSD)], address4(NOBODY))
         self.zones.make()
         directory = self.directory / "dns"
@@ -180,19 +184,19 @@ class Lab:
             return getattr(self.network.hosts[host], kind)
         if kind != "tlsa":
             raise ValueError(f"no placeholder {found[0]}")
-        # {tlsa HOST USAGE-SELECTOR-MATCHING [next|authority|wrong] [DOMAIN]}
+        # {tlsa HOST USAGE-SELECTOR-MATCHING [next|wrong|authority|authority-other] [DOMAIN]}
         digits, *rest = rest
         usage, selector, matching = (int(digit) for digit in digits)
         which = rest.pop(0) if rest and "." not in rest[0] else ""
         domain = rest[0] if rest else self.hosts[host].domains[0]
-        if which == "authority":
-            certificate = self.authorities.authority("lab")
+        if which in ("authority", "authority-other"):
+            certificate = self.authorities.authority("other" if which == "authority-other" else "lab")
         elif which == "next":
             certificate = self.next_certificates[host, domain]
         elif which in ("", "wrong"):
             certificate = self.certificates[host, domain]
         else:
-            raise ValueError(f"{found[0]}: {which} is not next, authority or wrong")
+            raise ValueError(f"{found[0]}: {which} is not next, wrong, authority or authority-other")
         data = certificate.association(selector, matching)
         if which == "wrong":
             data = "".join(f"{15 - int(digit, 16):x}" for digit in data)

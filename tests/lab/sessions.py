@@ -47,11 +47,18 @@ class User:
         self.answers = {}
 
 
-class Sessions:
-    """`host_of` gives the software.Host that serves a domain, `logins` the settings of a scenario by JID."""
+def _any_certificate():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
-    def __init__(self, host_of, logins, cafile):
-        self.host_of, self.logins, self.cafile = host_of, logins, cafile
+
+class Sessions:
+    """`host_of` gives the software.Host that serves a domain, `certificate_of` its certificate, DER, and `logins` are
+    the settings of a scenario by JID."""
+
+    def __init__(self, host_of, certificate_of, logins):
+        self.host_of, self.certificate_of, self.logins = host_of, certificate_of, logins
         self.users = {}
         self.ledger = {}
         self.numbers = itertools.count(1)
@@ -63,13 +70,16 @@ class Sessions:
             host, settings = self.host_of(domain), self.logins.get(jid, {})
             method = settings.get("method", "starttls")
             client = Client(host.namespace.addresses[0], PORTS["c2s" if method == "starttls" else "c2s_direct"], domain,
-                            local_part, PASSWORD, method=method, cafile=self.cafile,
+                            local_part, PASSWORD, method=method, context=_any_certificate(),
                             mechanism=settings.get("mechanism", host.mechanism), resource="lab", timeout=PATIENCE)
             with host.namespace.inside():
                 client.connect()
             client.open_stream()
             if method == "starttls":
                 client.start_tls()
+            # What servers make of a certificate is what scenarios are about; a user knows the one of its own server.
+            if client.socket.getpeercert(binary_form=True) != self.certificate_of(host, domain):
+                raise AssertionError(f"{host.name} shows the client of {domain} another certificate")
             client.authenticate(client.mechanism)
             client.bind(client.resource)
             # Subscription answers come only to those who asked for their roster (RFC 6121 §2.2, §3.1.6).

@@ -103,6 +103,10 @@ class Host:
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
+    def descriptors(self):
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def assert_alive(self):
         if self.process is None or self.process.poll() is not None:
             raise AssertionError(f"{self.name} is gone:\n{self.tail()}")

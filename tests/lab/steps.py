@@ -20,6 +20,15 @@ def seconds(text):
     return int(number) / (1000 if unit == "ms" else 1)
 
 
+def spread(text):
+    """"d{1..3}.org" is d1.org, d2.org, d3.org; a text without a range is itself."""
+    found = re.search(r"\{(\d+)\.\.(\d+)\}", text)
+    if found is None:
+        return [text]
+    return [text[:found.start()] + str(number) + text[found.end():]
+            for number in range(int(found[1]), int(found[2]) + 1)]
+
+
 class Dialled:
     """What one host dials, in a scenario's words: "HOST PORT METHOD [SERVER-NAME [ALPN]]"."""
 
@@ -48,17 +57,18 @@ def users(all_steps):
     found = set()
     for step in all_steps:
         for deed in ("message", "iq", "subscribe"):
-            for pair in _pairs(step.get(deed, ())):
-                found |= {each for each in (pair[1], pair[3]) if "@" in each}
+            for pairs in _pairs(step.get(deed, ())):
+                found |= {each for pair in pairs for each in (pair[1], pair[3]) if "@" in each}
     return found
 
 
 def _pairs(value):
+    """A list for each text: the one pair that it is, or those of its range."""
     for text in [value] if isinstance(value, str) else value:
-        pair = PAIR.match(text)
-        if pair is None:
+        pairs = [PAIR.match(each) for each in spread(text)]
+        if None in pairs:
             raise ValueError(f"{text!r} is not `one@domain -> other@domain` or `one@domain <-> other@domain`")
-        yield pair
+        yield pairs
 
 
 def describe(step):
@@ -72,126 +82,132 @@ def _short(value):
 
 
 def check(step, path):
-    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "is", "of"}
+    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "is", "shows"}
     if unknown:
         raise ValueError(f"{path}: a step has unknown {', '.join(sorted(unknown))}")
     if len(set(step) & set(DEEDS)) > 1:
         raise ValueError(f"{path}: a step has more than one of {', '.join(sorted(set(step) & set(DEEDS)))}")
 
 
-def run(lab, step):
+def run(place, step):
     limit = seconds(step["within"]) if "within" in step else PATIENCE
-    for each in lab.observers.values():
+    for each in place.observers.values():
         each.mark()
-    before = {name: metrics_of(lab.hosts[name]) for name in step.get("metrics", {})}
+    before = {name: metrics_of(place.hosts[name]) for name in step.get("metrics", {})}
     for deed in DEEDS:
         if deed in step:
-            DEEDS[deed](lab, step, limit)
+            DEEDS[deed](place, step, limit)
     for expectation in EXPECTATIONS:
         if expectation in step:
-            EXPECTATIONS[expectation](lab, step, before)
+            EXPECTATIONS[expectation](place, step, before)
 
 
 # Deeds
 
-def _send(lab, step, limit, deed, send):
+def _send(place, step, limit, deed, send):
     """Sends `count` of each pair, both ways for <->, and waits for what is to become of them."""
-    identifiers = []
-    for pair in _pairs(step[deed]):
-        directions = [(pair[1], pair[3])] + ([(pair[3], pair[1])] if pair[2] == "<->" else [])
-        for sender, target in directions:
-            some = [send(sender, target, step.get("error")) for _ in range(step.get("count", 1))]
-            # The second direction begins when the first is done: so it is seen whether it dials.
-            lab.sessions.settle(some, limit)
-            identifiers += some
-    return identifiers
+    for pairs in _pairs(step[deed]):
+        # The second direction begins when the first is done: so it is seen whether it dials.
+        for one, other in ((1, 3), (3, 1)) if pairs[0][2] == "<->" else ((1, 3),):
+            place.sessions.settle([send(pair[one], pair[other], step.get("error"))
+                                   for pair in pairs for _ in range(step.get("count", 1))], limit)
 
 
-def message(lab, step, limit):
-    _send(lab, step, limit, "message", lab.sessions.message)
+def message(place, step, limit):
+    _send(place, step, limit, "message", place.sessions.message)
 
 
-def iq(lab, step, limit):
-    _send(lab, step, limit, "iq", lab.sessions.ping)
+def iq(place, step, limit):
+    _send(place, step, limit, "iq", place.sessions.ping)
 
 
-def subscribe(lab, step, limit):
-    for pair in _pairs(step["subscribe"]):
-        lab.sessions.subscribe(pair[1], pair[3], limit)
+def subscribe(place, step, limit):
+    for pairs in _pairs(step["subscribe"]):
+        for pair in pairs:
+            place.sessions.subscribe(pair[1], pair[3], limit)
 
 
-def _named(lab, step, deed):
+def _named(place, step, deed):
     for name in [step[deed]] if isinstance(step[deed], str) else step[deed]:
-        yield lab.dns if name == "dns" else lab.hosts[name]
+        yield place.dns if name == "dns" else place.hosts[name]
 
 
-def stop(lab, step, _):
-    for each in _named(lab, step, "stop"):
-        if each is not lab.dns:
-            lab.sessions.forget(lambda domain, host=each: domain in host.domains)
+def stop(place, step, _):
+    for each in _named(place, step, "stop"):
+        if each is not place.dns:
+            place.sessions.forget(lambda domain, host=each: domain in host.domains)
         each.stop()
 
 
-def start(lab, step, _):
-    for each in _named(lab, step, "start"):
-        each.start() if each is lab.dns else each.launch()
+def start(place, step, _):
+    for each in _named(place, step, "start"):
+        each.start() if each is place.dns else each.launch()
         each.wait_ready()
 
 
-def pause(lab, step, _):
-    for each in _named(lab, step, "pause"):
+def pause(place, step, _):
+    for each in _named(place, step, "pause"):
         each.pause()
 
 
-def resume(lab, step, _):
-    for each in _named(lab, step, "resume"):
+def resume(place, step, _):
+    for each in _named(place, step, "resume"):
         each.resume()
 
 
-def renew(lab, step, _):
+def renew(place, step, _):
     """Puts the next certificate in the place of the present one, and the daemon reloads."""
-    for host in _named(lab, step, "renew"):
+    for host in _named(place, step, "renew"):
         for domain in host.domains:
-            new, old = lab.next_certificates[host.name, domain], lab.certificates[host.name, domain]
+            new, old = place.next_certificates[host.name, domain], place.certificates[host.name, domain]
             old.chain.write_bytes(new.chain.read_bytes())
             old.key.write_bytes(new.key.read_bytes())
         done = len(re.findall(r"config\.(?:reload|refused)", host.log()))
         host.reload()
-        lab.sessions.wait(lambda: len(re.findall(r"config\.(?:reload|refused)", host.log())) > done,
+        place.sessions.wait(lambda: len(re.findall(r"config\.(?:reload|refused)", host.log())) > done,
                           lambda: f"{host.name} reloads\n{host.tail()}")
 
 
-def close(lab, step, _):
+def close(place, step, _):
     """Ends the streams between a comity and a domain: close = "a b.org"."""
     host, domain = step["close"].split()
-    lab.hosts[host].ctl("close", domain)
+    place.hosts[host].ctl("close", domain)
 
 
-def wait(lab, step, _):
+def ctl(place, step, _):
+    """ctl = "a connections --s2s", shows = ["pattern", …]: what comityctl at a prints."""
+    host, *arguments = step["ctl"].split()
+    printed = place.hosts[host].ctl(*arguments)
+    for each in step.get("shows", ()):
+        if not re.search(each, printed):
+            raise AssertionError(f"comityctl {' '.join(arguments)} shows no {each}:\n{printed}")
+
+
+def wait(place, step, _):
     """Reads what comes, this long."""
     end = time.monotonic() + seconds(step["wait"])
     while time.monotonic() < end:
-        lab.sessions.pump(min(0.1, max(0.0, end - time.monotonic())))
+        place.sessions.pump(min(0.1, max(0.0, end - time.monotonic())))
 
 
-def link(lab, step, _):
+def link(place, step, _):
     """Cuts or mends a host's cable: link = "b down"."""
     host, state = step["link"].split()
-    lab.hosts[host].namespace.set_link(state == "up")
+    place.hosts[host].namespace.set_link(state == "up")
 
 
-def resolve(lab, step, _):
+def resolve(place, step, _):
     """Asks the lab's validating resolver: resolve = "_xmpp-server._tcp.b.org SRV", is = "secure", or insecure, bogus,
     nodata, nxdomain, servfail."""
     owner, kind = step["resolve"].split()
-    got = security(lab, owner, kind)
+    got = security(place, owner, kind)
     if got != step["is"]:
         raise AssertionError(f"{owner} {kind} is {got}, not {step['is']}")
 
 
-def security(lab, owner, kind):
+def security(place, owner, kind):
     def ask(*flags):
-        done = lab.dns.namespace.run("dig", f"@{lab.dns.unbound_addresses[0]}", "+dnssec", "+time=5", "+tries=1", *flags,
+        done = place.dns.namespace.run("dig", f"@{place.dns.unbound_addresses[0]}", "+dnssec", "+time=5", "+tries=1", *flags,
                                      f"{owner}.", kind)
         status, flags = (re.search(pattern, done.stdout) for pattern in (r"status: (\w+)", r"flags: ([\w ]+)"))
         if not status:
@@ -208,10 +224,10 @@ def security(lab, owner, kind):
     return "secure" if "ad" in flags else "insecure"
 
 
-def delv(lab, step, _):
+def delv(place, step, _):
     """As resolve, by a second implementation, which validates by itself down from the lab's root."""
     owner, kind = step["delv"].split()
-    done = lab.dns.namespace.run("delv", f"@{lab.dns.nsd_addresses[0]}", "-a", lab.zones.directory / "anchors.delv",
+    done = place.dns.namespace.run("delv", f"@{place.dns.nsd_addresses[0]}", "-a", place.zones.directory / "anchors.delv",
                                  "+root=.", f"{owner}.", kind)
     got = {"; fully validated": "secure", "; unsigned answer": "insecure"}.get(
         next(iter(re.findall(r"^; (?:fully validated|unsigned answer)$", done.stdout, re.MULTILINE)), ""), "bogus")
@@ -219,27 +235,27 @@ def delv(lab, step, _):
         raise AssertionError(f"{owner} {kind} is {got}, not {step['is']}: {done.stdout}{done.stderr}")
 
 
-DEEDS = {each.__name__: each for each in (message, iq, subscribe, stop, start, pause, resume, renew, close, wait, link,
+DEEDS = {each.__name__: each for each in (message, iq, subscribe, stop, start, pause, resume, renew, close, ctl, wait, link,
                                           resolve, delv)}
 
 
 # Expectations
 
-def dialled(lab, step, _):
+def dialled(place, step, _):
     """dialled.a = ["b 5269 starttls b.org", …]: all that a dialled during this step, in order. An entry may hold
     alternatives, " | " between them."""
     for name, wanted in step["dialled"].items():
         def fits(name=name, wanted=wanted):
-            got = lab.observers[name].since_mark()
+            got = place.observers[name].since_mark()
             return len(got) == len(wanted) and all(each in entry.split(" | ") for each, entry in zip(got, wanted))
-        lab.sessions.wait(fits, lambda: f"{name} dialled {lab.observers[name].since_mark()}, not {wanted}", 2)
+        place.sessions.wait(fits, lambda: f"{name} dialled {place.observers[name].since_mark()}, not {wanted}", 2)
 
 
-def metrics(lab, step, before):
+def metrics(place, step, before):
     """metrics.a = ['NAME{label="value"} N', …]: how much the series with these labels grew together in this step."""
     for name, wanted in step["metrics"].items():
         def faults(name=name, wanted=wanted):
-            now, found = metrics_of(lab.hosts[name]), []
+            now, found = metrics_of(place.hosts[name]), []
             for line in wanted:
                 sample = _SAMPLE.match(line)
                 family, labels, value = sample[1], set(_LABEL.findall(sample[2] or "")), float(sample[3])
@@ -249,7 +265,7 @@ def metrics(lab, step, before):
                               for each, have in now if each == family and now[each, have] != before[name].get((each, have), 0)]
                     found.append(f"{name}: {line}: it is {grown:g}; what changed: {', '.join(others) or 'nothing'}")
             return found
-        lab.sessions.wait(lambda: not faults(), lambda: "\n".join(faults()), 3)
+        place.sessions.wait(lambda: not faults(), lambda: "\n".join(faults()), 3)
 
 
 def _sum(samples, family, labels):
@@ -267,12 +283,37 @@ def metrics_of(host):
             for sample in map(_SAMPLE.match, text.splitlines()) if sample}
 
 
-def log(lab, step, _):
+def state(place, step, _):
+    """state.a = ['NAME{label="value"} N', …]: what the series with these labels come to together."""
+    for name, wanted in step["state"].items():
+        for line in wanted:
+            sample = _SAMPLE.match(line)
+            labels, value = set(_LABEL.findall(sample[2] or "")), float(sample[3])
+            def now(name=name, family=sample[1], labels=labels):
+                return _sum(metrics_of(place.hosts[name]), family, labels)
+            place.sessions.wait(lambda now=now, value=value: now() == value,
+                                lambda name=name, line=line, now=now: f"{name}: {line}: it is {now():g}", 3)
+
+
+def gone(place, step, _):
+    """gone = ["a", "b"]: they end their streams with other servers by themselves, and keep no descriptor of them."""
+    for name in step["gone"]:
+        host = place.hosts[name]
+        def left(host=host):
+            now = metrics_of(host)
+            streams = _sum(now, "comity_connections", {("scope", "s2s")})
+            clients = _sum(now, "comity_connections", {("scope", "c2s")})
+            return int(streams), int(host.descriptors() - place.descriptors[host.name] - clients)
+        place.sessions.wait(lambda left=left: max(left()) <= 0, lambda name=name, left=left: (
+            "{} has {} streams and {} descriptors left".format(name, *left())))
+
+
+def log(place, step, _):
     """log.a = "pattern", or a list of them: each must be found in the log of a."""
     for name, patterns in step["log"].items():
         for each in [patterns] if isinstance(patterns, str) else patterns:
-            lab.sessions.wait(lambda each=each: re.search(each, lab.hosts[name].log()),
+            place.sessions.wait(lambda each=each: re.search(each, place.hosts[name].log()),
                               lambda each=each: f"the log of {name} has {each}", 3)
 
 
-EXPECTATIONS = {each.__name__: each for each in (dialled, metrics, log)}
+EXPECTATIONS = {each.__name__: each for each in (dialled, metrics, state, gone, log)}
