@@ -91,8 +91,15 @@ void available(exchange& x, account& who, bound_resource& sender, const stanza_r
   }
 }
 
+/// Whatever is asked of the account next waits for it, lest it be answered from the time before.
+job<void> keep_going(exchange& x, account& who, storage::store::last_presence left) {
+  // The store has logged what went wrong; there is nobody to tell.
+  (void)co_await x.stored<void>(who,
+                                [&](auto done) { x.store().last_put(who.user, std::move(left), std::move(done)); });
+}
+
 /// The user has gone altogether: remembered for probes and XEP-0012.
-void remember_going(exchange& x, const account& who, const stanza& s) {
+void remember_going(exchange& x, account& who, const stanza& s) {
   storage::store::last_presence left;
   left.unix_seconds = std::chrono::duration_cast<std::chrono::seconds>(x.now().time_since_epoch()).count();
   if (const auto document = s.document()) {
@@ -103,9 +110,7 @@ void remember_going(exchange& x, const account& who, const stanza& s) {
       }
     }
   }
-  x.store().last_put(who.user, std::move(left), [](std::expected<void, storage::error>) {
-    // The store has logged what went wrong; nobody waits for it.
-  });
+  x.begin(who, keep_going(x, who, std::move(left)));
 }
 
 /// `gone` ends its presence session with `s` (§4.5.2); it may be in the account still, or not any more.

@@ -262,6 +262,20 @@ TEST_F(Iqs, LastActivityIsForSubscribersOnly) {  // XEP-0012 §4, RFC 6121 §8.1
   EXPECT_THAT(ask("get", "romeo@example.com", last), HasSubstr("seconds='903'>Gone fishing</query>"));
 }
 
+TEST_F(Iqs, LastActivityIsReadOnceItIsWritten) {
+  const auto romeo = server.login("romeo@example.com/orchard");
+  server.befriend(juliet, romeo);
+  (void)server.hears(juliet);
+  const std::size_t calls = server.store.calls;
+  server.says_without_settling(romeo, "<presence type='unavailable'/>");
+  server.router->unbind(romeo.session, romeo.full);
+  server.says_without_settling(juliet, "<iq type='get' id='q' to='romeo@example.com'>" + std::string{last} + "</iq>");
+  server.homes.turn();
+  EXPECT_EQ(server.store.calls, calls + 1) << "reading may overtake writing: it is not asked for yet";
+  server.settle();
+  EXPECT_THAT(server.hears(juliet), testing::Contains(HasSubstr("seconds='0'")));
+}
+
 TEST_F(Iqs, LastActivityOfAnOwnerWhoIsThereIsZero) {
   EXPECT_THAT(ask("get", "", last), HasSubstr("seconds='0'"));
 }
