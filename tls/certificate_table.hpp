@@ -22,6 +22,8 @@ class certificate_table {
 public:
   /// The context of the host of that name (A-labels, any case); nullptr where it is none of ours.
   [[nodiscard]] SSL_CTX* of(std::string_view name) const;
+  /// Whose context that is; "" for one of another table.
+  [[nodiscard]] std::string_view domain_of(const SSL_CTX*) const;
   /// The first host's.
   [[nodiscard]] SSL_CTX* first() const noexcept { return contexts.front().get(); }
 

@@ -4,45 +4,28 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <system_error>
 
 #include "tls/certificate_table.hpp"
-#include "tls/crypto.hpp"
+#include "tls/identity.hpp"
+#include "tls/pem_file.hpp"
+#include "tls/x509_values.hpp"
 
 namespace comity::tls {
 
 namespace {
 
-struct x509_free {
-  void operator()(X509* c) const noexcept { X509_free(c); }
-};
-using x509_ptr = std::unique_ptr<X509, x509_free>;
 struct key_free {
   void operator()(EVP_PKEY* k) const noexcept { EVP_PKEY_free(k); }
 };
 using key_ptr = std::unique_ptr<EVP_PKEY, key_free>;
-struct file_close {
-  void operator()(std::FILE* f) const noexcept { std::fclose(f); }
-};
-using file_ptr = std::unique_ptr<std::FILE, file_close>;
-
-constexpr int smallest_rsa = 2048;
 constexpr int smallest_curve = 224;
 constexpr mode_t readable_by_others = S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
-
-std::chrono::system_clock::time_point time_of(const ASN1_TIME* t) {
-  std::tm parts{};
-  ASN1_TIME_to_tm(t, &parts);
-  return std::chrono::system_clock::from_time_t(::timegm(&parts));
-}
 
 std::string date(std::chrono::system_clock::time_point t) {
   const auto seconds = std::chrono::system_clock::to_time_t(t);
@@ -52,36 +35,14 @@ std::string date(std::chrono::system_clock::time_point t) {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
-std::string one_line(const X509_NAME* name) {
-  const std::unique_ptr<BIO, decltype(&BIO_free_all)> out{BIO_new(BIO_s_mem()), &BIO_free_all};
-  X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_RFC2253);
-  char* bytes = nullptr;
-  const auto size = BIO_get_mem_data(out.get(), &bytes);
-  return {bytes, static_cast<std::size_t>(size)};
-}
-
-std::vector<std::string> dns_names(const X509* certificate) {
-  std::vector<std::string> names;
-  auto* all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
-  for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
-    const auto* name = sk_GENERAL_NAME_value(all, i);
-    if (name->type == GEN_DNS) {
-      names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                         static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
-    }
-  }
-  GENERAL_NAMES_free(all);
-  return names;
-}
-
 /// What makes a key too weak to serve with (RFC 9325 §4.5, F04); "" where nothing does.
 std::string weakness(const EVP_PKEY* key) {
   const int bits = EVP_PKEY_get_bits(key);
   if (EVP_PKEY_is_a(key, "RSA") == 1 || EVP_PKEY_is_a(key, "RSA-PSS") == 1) {
-    return bits < smallest_rsa ? "has an RSA key of " + std::to_string(bits) +
-                                     " bits; use one of at least 2048 bits, or an "
-                                     "EC key on P-256"
-                               : std::string{};
+    return bits < certificate_limits::smallest_rsa ? "has an RSA key of " + std::to_string(bits) +
+                                                         " bits; use one of at least 2048 bits, or an "
+                                                         "EC key on P-256"
+                                                   : std::string{};
   }
   if (EVP_PKEY_is_a(key, "EC") == 1 && bits < smallest_curve) {
     return "has an EC key of " + std::to_string(bits) + " bits; use a curve of at least 224 bits, such as P-256";
@@ -98,15 +59,6 @@ std::string weak_signature(const X509* certificate) {
     return std::string{"is signed with "} + OBJ_nid2sn(digest) + "; have it issued anew with SHA-256";
   }
   return {};
-}
-
-file_ptr open_file(const std::filesystem::path& path, std::string& fault) {
-  file_ptr file{std::fopen(path.c_str(), "re")};
-  if (!file) {
-    fault = "cannot be read: " + std::generic_category().message(errno) +
-            "; it has to be a PEM file that the server's user may read";
-  }
-  return file;
 }
 
 /// The private key must be ours alone (THREATS §3).
@@ -128,7 +80,7 @@ bool load_certificate(SSL_CTX* context, const host_certificate& host, std::size_
 
   std::string fault;
   std::vector<x509_ptr> chain;
-  if (const auto file = open_file(host.certificate_file, fault)) {
+  if (const auto file = open_pem(host.certificate_file, fault)) {
     while (auto* c = PEM_read_X509(file.get(), nullptr, nullptr, nullptr)) {
       chain.emplace_back(c);
     }
@@ -142,7 +94,7 @@ bool load_certificate(SSL_CTX* context, const host_certificate& host, std::size_
     blame(false, fault);
   }
   key_ptr key;
-  if (const auto file = open_file(host.private_key_file, fault)) {
+  if (const auto file = open_pem(host.private_key_file, fault)) {
     if (auto exposed = exposure(file.get()); !exposed.empty()) {
       blame(true, std::move(exposed));
     }
@@ -160,10 +112,8 @@ bool load_certificate(SSL_CTX* context, const host_certificate& host, std::size_
     loaded.not_after = time_of(X509_get0_notAfter(leaf));
     loaded.subject = one_line(X509_get_subject_name(leaf));
     loaded.issuer = one_line(X509_get_issuer_name(leaf));
-    loaded.dns_names = dns_names(leaf);
-    std::string sum(32, '\0');
-    X509_digest(leaf, EVP_sha256(), reinterpret_cast<unsigned char*>(sum.data()), nullptr);
-    loaded.sha256 = hex(sum);
+    loaded.dns_names = identifiers(hold(leaf, nullptr)).dns;
+    loaded.sha256 = sha256_of(leaf);
 
     const auto now = std::chrono::system_clock::now();
     if (loaded.not_after < now) {

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstring>
@@ -11,7 +12,10 @@
 
 #include "tls/certificate_table.hpp"
 #include "tls/connection_state.hpp"
+#include "tls/crypto.hpp"
+#include "tls/policy.hpp"
 #include "tls/ticket_keys.hpp"
+#include "tls/x509_values.hpp"
 
 namespace comity::tls {
 
@@ -19,12 +23,6 @@ namespace {
 
 constexpr std::size_t offers_kept = 8;
 constexpr std::size_t offer_bytes_kept = 64;
-
-// RFC 9325 §4.2: forward secrecy and authenticated encryption, nothing else, in TLS 1.2.
-constexpr const char* suites_1_2 =
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
-constexpr const char* groups = "X25519:P-256:P-384:P-521";
 
 /// A big-endian number of `size` bytes at the front, taken off; false where there are too few.
 bool take_number(std::string_view& in, std::size_t size, std::size_t& number) {
@@ -74,11 +72,6 @@ std::vector<std::string> offered_protocols(SSL* ssl) {
   return names;
 }
 
-bool is_ip_literal(std::string_view name) {
-  return name.find(':') != std::string_view::npos ||
-         (!name.empty() && name.find_first_not_of("0123456789.") == std::string_view::npos);
-}
-
 /// Runs twice when a HelloRetryRequest comes between: it sets the same things again.
 int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
   auto* state = state_of(ssl);
@@ -96,6 +89,12 @@ int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
     return SSL_CLIENT_HELLO_ERROR;
   }
   SSL_set_SSL_CTX(ssl, chosen);
+  if (state->peer) {
+    // What a client proved by its certificate does not carry over to where none is asked for, nor to another host.
+    const auto scope = digest(hash::sha256, std::string{state->table->domain_of(chosen)} + " by certificate");
+    SSL_set_session_id_context(ssl, reinterpret_cast<const unsigned char*>(scope.data()),
+                               static_cast<unsigned>(scope.size()));
+  }
   return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -121,7 +120,7 @@ int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const 
 
 int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing) {
   auto* state = state_of(ssl);
-  if (state == nullptr || state->tickets == nullptr) {
+  if (state == nullptr || state->tickets == nullptr || (sealing != 0 && SSL_get_num_tickets(ssl) == 0)) {
     return 0;  // no ticket, a full handshake
   }
   ticket_keys::key key;
@@ -152,7 +151,26 @@ int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* 
   return ready == 0 ? -1 : renew ? 2 : 1;
 }
 
+/// OpenSSL's session keeps a client's certificate but not its issuers, without which it could not be judged again: they
+/// go into the ticket beside it (F07). Where there is too much for a ticket, policy.cpp has seen to it that none is
+/// made.
+int on_new_ticket(SSL* ssl, void* /*argument*/) {
+  const auto* state = state_of(ssl);
+  const auto* issuers = state != nullptr && state->peer ? SSL_get_peer_cert_chain(ssl) : nullptr;
+  if (sk_X509_num(issuers) > 0) {  // in a resumed session they are there already
+    const auto der = to_der(issuers);
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), der.data(), der.size());
+  }
+  return 1;
+}
+
 }  // namespace
+
+std::string_view certificate_table::domain_of(const SSL_CTX* context) const {
+  const auto found = std::ranges::find(contexts, context, &context_ptr::get);
+  return found == contexts.end() ? std::string_view{}
+                                 : loaded[static_cast<std::size_t>(found - contexts.begin())].domain;
+}
 
 SSL_CTX* certificate_table::of(std::string_view name) const {
   std::string lower{name};
@@ -172,20 +190,12 @@ context_ptr new_server_context(protocol_version minimum) {
     throw std::runtime_error{"OpenSSL cannot make a context"};
   }
   auto* c = made.get();
+  apply_policy(c);
   SSL_CTX_set_min_proto_version(c, minimum == protocol_version::tls_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
-  SSL_CTX_set_max_proto_version(c, TLS1_3_VERSION);
-  SSL_CTX_set_security_level(c, 2);  // RFC 9325 §4.5: 112 bits and more
-  SSL_CTX_set_options(
-      c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                          SSL_MODE_NO_AUTO_CHAIN);
-  // One read handles one record that carries no data, so that a flood of them is seen while it comes (THREATS B4).
-  SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY);
-  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);  // tickets alone: nothing of ours grows (THREATS B6)
+  SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_num_tickets(c, 1);
-  SSL_CTX_set_max_early_data(c, 0);  // F08: no 0-RTT
-  if (SSL_CTX_set_cipher_list(c, suites_1_2) != 1 || SSL_CTX_set1_groups_list(c, groups) != 1 ||
-      SSL_CTX_set_tlsext_ticket_key_evp_cb(c, on_ticket) != 1) {
+  if (SSL_CTX_set_tlsext_ticket_key_evp_cb(c, on_ticket) != 1 ||
+      SSL_CTX_set_session_ticket_cb(c, on_new_ticket, nullptr, nullptr) != 1) {
     throw std::runtime_error{"OpenSSL refuses the TLS policy"};
   }
   SSL_CTX_set_client_hello_cb(c, on_client_hello, nullptr);

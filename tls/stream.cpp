@@ -12,16 +12,20 @@
 #include <utility>
 
 #include "tls/certificate_table.hpp"
+#include "tls/client_state.hpp"
 #include "tls/connection_state.hpp"
 #include "tls/context_state.hpp"
+#include "tls/policy.hpp"
+#include "tls/session_cache.hpp"
 #include "tls/socket_bio.hpp"
+#include "tls/x509_values.hpp"
 
 namespace comity::tls {
 
 namespace {
 
 /// THREATS B4: more than any honest peer needs in one connection.
-constexpr unsigned key_updates_allowed = 64;
+constexpr unsigned updates_allowed = 64;
 constexpr std::size_t failure_text_bytes = 120;
 
 int state_index() {
@@ -35,12 +39,8 @@ void on_message(int sent, int /*version*/, int content, const void* bytes, std::
     return;
   }
   const auto type = *static_cast<const unsigned char*>(bytes);
-  state->key_updates += type == SSL3_MT_KEY_UPDATE ? 1 : 0;
-  state->renegotiated = state->renegotiated || type == SSL3_MT_CLIENT_HELLO;
-}
-
-bool would_block(int error) {
-  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+  state->updates += type == SSL3_MT_KEY_UPDATE || type == SSL3_MT_NEWSESSION_TICKET ? 1 : 0;
+  state->renegotiated = state->renegotiated || type == SSL3_MT_CLIENT_HELLO || type == SSL3_MT_HELLO_REQUEST;
 }
 
 /// A stranger's text as a part of one line.
@@ -48,6 +48,50 @@ std::string printable(std::string_view text) {
   std::string out{text.substr(0, failure_text_bytes)};
   std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return out;
+}
+
+/// Sees the extensions of the server's answer, before OpenSSL refuses any.
+void on_extension(SSL* ssl, int /*client*/, int type, const unsigned char* bytes, int size, void* /*arg*/) {
+  static constexpr std::size_t before_name = 3;  // the lengths of a list and of its only name
+  auto* state = state_of(ssl);
+  const std::string_view value{reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size)};
+  if (type == TLSEXT_TYPE_server_name) {
+    state->peer->sni_acknowledged = true;  // RFC 6066 §3
+  } else if (type == TLSEXT_TYPE_application_layer_protocol_negotiation && value.size() > before_name) {
+    const auto selected = value.substr(before_name);
+    if (std::ranges::find(state->alpn, selected) == state->alpn.end()) {
+      state->peer->foreign_protocol = printable(selected);
+    }
+  }
+}
+
+/// RFC 7301 §3.1: each name behind its length.
+std::string protocol_list(std::span<const std::string_view> names) {
+  std::string wire;
+  for (const auto name : names) {
+    wire += static_cast<char>(name.size());
+    wire += name;
+  }
+  return wire;
+}
+
+/// What the host presents, for this connection alone.
+void present(SSL* ssl, SSL_CTX* host) {
+  if (SSL_use_certificate(ssl, SSL_CTX_get0_certificate(host)) != 1 ||
+      SSL_use_PrivateKey(ssl, SSL_CTX_get0_privatekey(host)) != 1 || SSL_set1_chain(ssl, served_issuers(host)) != 1) {
+    throw std::runtime_error{"OpenSSL cannot present a certificate"};
+  }
+}
+
+std::string_view selected_protocol(const SSL* ssl) {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl, &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+bool would_block(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
 tls_failure failure_of(unsigned long error, const connection_state& state) {
@@ -58,9 +102,17 @@ tls_failure failure_of(unsigned long error, const connection_state& state) {
   if (state.no_overlap) {
     return {no_application_protocol, "no application protocol in common"};
   }
+  if (state.peer && !state.peer->excess.empty()) {
+    return {certificate_limits, state.peer->excess};
+  }
+  if (state.peer && !state.peer->foreign_protocol.empty()) {  // RFC 9325 §3.8 (D09)
+    return {no_application_protocol, "the server selects what was not offered: " + state.peer->foreign_protocol};
+  }
   const int reason = ERR_GET_REASON(error);
   if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
-    return {peer_alert, SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET)};
+    const int alert = reason - SSL_AD_REASON_OFFSET;
+    return {alert == SSL_AD_NO_APPLICATION_PROTOCOL ? no_application_protocol : peer_alert,
+            "alert: " + std::string{SSL_alert_desc_string_long(alert)}};
   }
   const char* text = ERR_reason_error_string(error);
   auto what = other;
@@ -74,6 +126,9 @@ tls_failure failure_of(unsigned long error, const connection_state& state) {
     case SSL_R_NO_SHARED_CIPHER:
     case SSL_R_NO_SHARED_GROUPS:
       what = no_shared_cipher;
+      break;
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+      what = certificate_limits;
       break;
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:
@@ -117,7 +172,49 @@ void stream::accept(const server_context& context, std::span<const std::string_v
   state->tickets = &context.state_->tickets;
   state->alpn = alpn;
   state->default_domain = default_domain;
-  ssl_.reset(SSL_new(state->table->first()));
+  const bool ask = certificate == client_certificate::requested;
+  if (ask) {
+    state->peer = std::make_unique<peer_state>();
+  }
+  auto* host = state->table->first();
+  begin(host, std::move(state));
+  SSL_set_verify(ssl_.get(), ask ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+  SSL_set_accept_state(ssl_.get());
+}
+
+void stream::connect(const client_context& context, const connect_options& options) {
+  auto state = std::make_unique<connection_state>();
+  state->table = context.state_->ours.current();
+  state->alpn = options.alpn;
+  state->peer = std::make_unique<peer_state>();
+  if (!is_ip_literal(options.server_name)) {
+    state->sni = options.server_name;
+  }
+  const auto table = state->table;
+  const auto sni = state->sni;
+  begin(context.state_->context.get(), std::move(state));
+  auto* ssl = ssl_.get();
+  SSL_set_min_proto_version(ssl, static_cast<int>(SSL_CTX_get_min_proto_version(table->first())));
+  if (auto* host = table->of(options.local_domain)) {
+    present(ssl, host);
+  }
+  const auto protocols = protocol_list(options.alpn);
+  if ((!sni.empty() && SSL_set_tlsext_host_name(ssl, sni.c_str()) != 1) ||
+      SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(protocols.data()),
+                          static_cast<unsigned>(protocols.size())) != 0) {
+    throw std::runtime_error{"OpenSSL cannot name the peer"};
+  }
+  SSL_set_tlsext_debug_callback(ssl, on_extension);
+  if (options.resume) {
+    // A copy, since OpenSSL spoils its own where a connection ends without close_notify.
+    const std::unique_ptr<SSL_SESSION, session_free> copy{SSL_SESSION_dup(options.resume->session_.get())};
+    SSL_set_session(ssl, copy.get());  // where it does not fit, the handshake is a full one
+  }
+  SSL_set_connect_state(ssl);
+}
+
+void stream::begin(ssl_ctx_st* context, std::unique_ptr<connection_state> state) {
+  ssl_.reset(SSL_new(context));
   auto* socket = ssl_ ? new_socket_bio(descriptor_) : nullptr;
   if (socket == nullptr) {
     throw std::runtime_error{"OpenSSL cannot make a connection"};
@@ -125,10 +222,6 @@ void stream::accept(const server_context& context, std::span<const std::string_v
   SSL_set_bio(ssl_.get(), socket, socket);
   attach(ssl_.get(), state.release());
   SSL_set_msg_callback(ssl_.get(), on_message);
-  if (certificate == client_certificate::requested) {
-    SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });  // judged afterwards
-  }
-  SSL_set_accept_state(ssl_.get());
 }
 
 io_result stream::outcome(int returned) {
@@ -158,8 +251,12 @@ io_result stream::handshake() {
   if (done != 1) {
     return outcome(done);
   }
-  established_ = true;
   auto* state = state_of(ssl_.get());
+  if (state->peer && !state->peer->foreign_protocol.empty()) {  // by an OpenSSL that does not refuse it itself
+    failure_ = std::make_unique<tls_failure>(failure_of(0, *state));
+    return {io_status::failed, 0};
+  }
+  established_ = true;
   state->established = true;
   state->table.reset();  // the context in use is held by the SSL itself
   return {io_status::done, 0};
@@ -180,9 +277,9 @@ io_result stream::read(std::span<char> into) {
   std::size_t got = 0;
   const int done = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
   const auto* state = state_of(ssl_.get());
-  if (state->renegotiated || state->key_updates > key_updates_allowed) {
+  if (state->renegotiated || state->updates > updates_allowed) {
     // RFC 6120 §5.3.5: who renegotiates where that is not supported loses the connection, without a word.
-    const auto* why = state->renegotiated ? "the peer wants to renegotiate" : "too many key updates";
+    const auto* why = state->renegotiated ? "the peer wants to renegotiate" : "too many key updates or tickets";
     failure_ = std::make_unique<tls_failure>(tls_failure{tls_failure::kind::other, why});
     return {io_status::failed, 0};
   }
@@ -230,13 +327,37 @@ tls_facts stream::facts() const {
   tls_facts f;
   f.version = SSL_get_version(ssl_.get());
   f.cipher = SSL_get_cipher_name(ssl_.get());
-  const unsigned char* alpn = nullptr;
-  unsigned size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
-  f.alpn.assign(reinterpret_cast<const char*>(alpn), size);
-  f.sni = state_of(ssl_.get())->sni;
+  f.alpn = selected_protocol(ssl_.get());
+  const auto* state = state_of(ssl_.get());
+  f.sni = state->sni;
   f.resumed = SSL_session_reused(ssl_.get()) == 1;
+  f.sni_acknowledged = state->peer && state->peer->sni_acknowledged;
+  if (const auto presented = peer()) {
+    f.peer = summary(presented);
+  }
   return f;
+}
+
+peer_credentials stream::peer() const {
+  auto* leaf = established_ ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
+  if (leaf == nullptr) {
+    return {};
+  }
+  const auto* issuers = SSL_get_peer_cert_chain(ssl_.get());
+  void* kept = nullptr;
+  std::size_t size = 0;
+  if (issuers == nullptr && SSL_is_server(ssl_.get()) == 1 &&
+      SSL_SESSION_get0_ticket_appdata(SSL_get_session(ssl_.get()), &kept, &size) == 1 && size > 0) {
+    return hold(leaf, from_der({static_cast<const char*>(kept), size}).get());
+  }
+  return hold(leaf, issuers);
+}
+
+std::shared_ptr<const session> stream::take_session() {
+  auto* state = ssl_ ? state_of(ssl_.get()) : nullptr;
+  return state != nullptr && state->peer && state->peer->given
+             ? std::make_shared<const session>(state->peer->given.release())
+             : nullptr;
 }
 
 std::vector<std::string> stream::alpn_offered() const {
@@ -258,7 +379,9 @@ std::string stream::exporter_binding() const {
 }
 
 std::string stream::end_point_binding() const {
-  const auto* certificate = established_ ? SSL_get_certificate(ssl_.get()) : nullptr;
+  const auto* certificate = !established_                    ? nullptr
+                            : SSL_is_server(ssl_.get()) == 1 ? SSL_get_certificate(ssl_.get())
+                                                             : SSL_get0_peer_certificate(ssl_.get());
   int digest = NID_undef;
   if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr) != 1 ||
       digest == NID_undef) {

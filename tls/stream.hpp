@@ -17,12 +17,14 @@
 #include "tls/peer_certificate.hpp"
 
 struct ssl_st;
+struct ssl_ctx_st;
 
 namespace comity::tls {
 
 class client_context;
 class server_context;
 class session;
+struct connection_state;
 
 enum class io_status : std::uint8_t {
   done,        // `bytes` were moved, or the step is complete
@@ -128,13 +130,14 @@ public:
 
   /// tls-exporter (RFC 9266): 32 bytes, or empty where it must not be used (TLS 1.2 without extended master secret).
   [[nodiscard]] std::string exporter_binding() const;
-  /// tls-server-end-point (RFC 5929 §4.1) of the certificate in use; empty where undefined.
+  /// tls-server-end-point (RFC 5929 §4.1) of the server's certificate; empty where undefined.
   [[nodiscard]] std::string end_point_binding() const;
 
 private:
   struct deleter {
     void operator()(ssl_st*) const noexcept;
   };
+  void begin(ssl_ctx_st* context, std::unique_ptr<connection_state>);
   [[nodiscard]] io_result outcome(int returned);
 
   int descriptor_;
