@@ -5,49 +5,16 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "connection/family_metrics.hpp"
+#include "connection/metric_cells.hpp"
+
 namespace comity::connection {
 
 namespace {
-
-template <typename Enum>
-constexpr std::size_t index(Enum e) noexcept {
-  return static_cast<std::size_t>(std::to_underlying(e));
-}
-
-/// Written by one thread, read by any: a plain load and store, no locked instruction.
-class counter {
-public:
-  void add(std::uint64_t n = 1) noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  void subtract(std::uint64_t n = 1) noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
-
-private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
-/// Upper bounds in seconds: from a hash to a peer that lets us wait out a deadline.
-constexpr std::array<double, 12> bounds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30};
-
-struct histogram {
-  std::array<counter, bounds.size() + 1> buckets;
-  counter nanoseconds;
-
-  void observe(std::chrono::nanoseconds took) noexcept {
-    const double seconds = std::chrono::duration<double>{took}.count();
-    const auto at = std::ranges::lower_bound(bounds, seconds) - bounds.begin();
-    buckets[static_cast<std::size_t>(at)].add();
-    nanoseconds.add(static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0)));
-  }
-};
 
 constexpr std::size_t route_count = scope_count * direction_count * method_count;
 constexpr std::size_t kind_count = 3;
@@ -191,63 +158,8 @@ void metrics_cell::loop_lagged(std::chrono::nanoseconds late) noexcept {
 
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using labels = std::vector<std::pair<const char*, std::string_view>>;
-
-std::vector<ClientMetric::Label> made(const labels& given) {
-  std::vector<ClientMetric::Label> out;
-  for (const auto& [name, value] : given) {
-    ClientMetric::Label l;
-    l.name = name;
-    l.value = value;
-    out.push_back(std::move(l));
-  }
-  return out;
-}
-
-class family {
-public:
-  family(const char* name, const char* help, MetricType type) {
-    family_.name = name, family_.help = help, family_.type = type;
-  }
-
-  void add(const labels& l, std::uint64_t value) {
-    ClientMetric m;
-    m.label = made(l);
-    (family_.type == MetricType::Gauge ? m.gauge.value : m.counter.value) = static_cast<double>(value);
-    family_.metric.push_back(std::move(m));
-  }
-
-  /// `at(i)` is the histogram of the i-th cell.
-  template <typename At>
-  void add(const labels& l, std::size_t cells, At at) {
-    ClientMetric m;
-    m.label = made(l);
-    std::uint64_t count = 0, nanoseconds = 0;
-    for (std::size_t b = 0; b <= bounds.size(); ++b) {
-      for (std::size_t c = 0; c < cells; ++c) {
-        count += at(c).buckets[b].value();
-      }
-      ClientMetric::Bucket bucket;
-      bucket.upper_bound = b < bounds.size() ? bounds[b] : std::numeric_limits<double>::infinity();
-      bucket.cumulative_count = count;
-      m.histogram.bucket.push_back(bucket);
-    }
-    for (std::size_t c = 0; c < cells; ++c) {
-      nanoseconds += at(c).nanoseconds.value();
-    }
-    m.histogram.sample_count = count;
-    m.histogram.sample_sum = static_cast<double>(nanoseconds) / 1e9;
-    family_.metric.push_back(std::move(m));
-  }
-
-  [[nodiscard]] MetricFamily take() { return std::move(family_); }
-
-private:
-  MetricFamily family_;
-};
 
 }  // namespace
 
@@ -315,11 +227,11 @@ struct connection_metrics::state final : prometheus::Collectable {
 
 namespace {
 
-labels of(route r) {
+metric_labels of(route r) {
   return {{"scope", to_string(r.scope)}, {"direction", to_string(r.direction)}, {"method", to_string(r.method)}};
 }
 
-labels with(labels l, std::initializer_list<std::pair<const char*, std::string_view>> more) {
+metric_labels with(metric_labels l, std::initializer_list<std::pair<const char*, std::string_view>> more) {
   l.insert(l.end(), more.begin(), more.end());
   return l;
 }
@@ -341,10 +253,12 @@ std::vector<route> distinct(const std::vector<route>& routes, bool direction_too
 
 void connection_metrics::state::collect_connections(std::vector<MetricFamily>& out,
                                                     const std::vector<route>& routes) const {
-  family open{"comity_connections", "Connections open and established.", MetricType::Gauge};
-  family attempts{"comity_connection_attempts_total", "Sockets accepted and addresses tried.", MetricType::Counter};
-  family established{"comity_connections_established_total", "Streams authenticated.", MetricType::Counter};
-  family closes{"comity_connection_closes_total", "Established streams that ended, by cause.", MetricType::Counter};
+  metric_family open{"comity_connections", "Connections open and established.", MetricType::Gauge};
+  metric_family attempts{"comity_connection_attempts_total", "Sockets accepted and addresses tried.",
+                         MetricType::Counter};
+  metric_family established{"comity_connections_established_total", "Streams authenticated.", MetricType::Counter};
+  metric_family closes{"comity_connection_closes_total", "Established streams that ended, by cause.",
+                       MetricType::Counter};
   for (const auto r : routes) {
     open.add(of(r), sum(r, [](const of_route& c) -> auto& { return c.open; }));
     attempts.add(of(r), sum(r, [](const of_route& c) -> auto& { return c.attempts; }));
@@ -357,8 +271,8 @@ void connection_metrics::state::collect_connections(std::vector<MetricFamily>& o
       }
     }
   }
-  family rejected{"comity_connections_rejected_total", "Sockets refused before a stream, by cause.",
-                  MetricType::Counter};
+  metric_family rejected{"comity_connections_rejected_total", "Sockets refused before a stream, by cause.",
+                         MetricType::Counter};
   for (const auto r : distinct(routes, false)) {
     for (std::size_t i = 0; i < rejection_count; ++i) {
       rejected.add({{"scope", to_string(r.scope)}, {"cause", to_string(static_cast<rejection>(i))}},
@@ -372,9 +286,9 @@ void connection_metrics::state::collect_connections(std::vector<MetricFamily>& o
 
 void connection_metrics::state::collect_failures(std::vector<MetricFamily>& out,
                                                  const std::vector<route>& routes) const {
-  family failures{"comity_connection_failures_total", "Connections whose set-up failed, by phase and cause.",
-                  MetricType::Counter};
-  family handshakes{"comity_tls_handshakes_total", "TLS handshakes completed.", MetricType::Counter};
+  metric_family failures{"comity_connection_failures_total", "Connections whose set-up failed, by phase and cause.",
+                         MetricType::Counter};
+  metric_family handshakes{"comity_tls_handshakes_total", "TLS handshakes completed.", MetricType::Counter};
   for (const auto r : routes) {
     for (std::size_t p = 0; p < phase_count; ++p) {
       for (std::size_t i = 0; i < cause_count; ++i) {
@@ -393,8 +307,8 @@ void connection_metrics::state::collect_failures(std::vector<MetricFamily>& out,
       }
     }
   }
-  family alpn{"comity_alpn_total", "ClientHellos on direct-TLS ports, by what they offered and where they went.",
-              MetricType::Counter};
+  metric_family alpn{"comity_alpn_total", "ClientHellos on direct-TLS ports, by what they offered and where they went.",
+                     MetricType::Counter};
   for (std::size_t o = 0; o < offer_count; ++o) {
     for (std::size_t t = 0; t < routed_count; ++t) {
       alpn.add({{"offered", offer_names[o]}, {"routed", routed_names[t]}},
@@ -408,14 +322,15 @@ void connection_metrics::state::collect_failures(std::vector<MetricFamily>& out,
 
 void connection_metrics::state::collect_authentication(std::vector<MetricFamily>& out,
                                                        const std::vector<route>& routes) const {
-  family attempts{"comity_auth_attempts_total", "Authentication exchanges begun, by mechanism.", MetricType::Counter};
-  family failures{"comity_auth_failures_total", "Authentication exchanges refused, by mechanism and condition.",
-                  MetricType::Counter};
+  metric_family attempts{"comity_auth_attempts_total", "Authentication exchanges begun, by mechanism.",
+                         MetricType::Counter};
+  metric_family failures{"comity_auth_failures_total", "Authentication exchanges refused, by mechanism and condition.",
+                         MetricType::Counter};
   for (const auto pair : distinct(routes, true)) {
     for (std::size_t m = 0; m < mechanism_count; ++m) {
-      const labels l{{"scope", to_string(pair.scope)},
-                     {"direction", to_string(pair.direction)},
-                     {"mechanism", to_string(static_cast<mechanism>(m))}};
+      const metric_labels l{{"scope", to_string(pair.scope)},
+                            {"direction", to_string(pair.direction)},
+                            {"mechanism", to_string(static_cast<mechanism>(m))}};
       attempts.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.auth_attempts[m]; }));
       for (std::size_t i = 0; i < sasl_condition_count; ++i) {
         const auto condition = static_cast<sasl_condition>(i);
@@ -432,12 +347,12 @@ void connection_metrics::state::collect_authentication(std::vector<MetricFamily>
 
 void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
                                                 const std::vector<route>& routes) const {
-  family received{"comity_stanzas_received_total", "Stanzas received.", MetricType::Counter};
-  family sent{"comity_stanzas_sent_total", "Stanzas sent.", MetricType::Counter};
-  family received_bytes{"comity_received_bytes_total", "Bytes of XML received.", MetricType::Counter};
-  family sent_bytes{"comity_sent_bytes_total", "Bytes of XML sent.", MetricType::Counter};
-  family overflows{"comity_send_queue_overflows_total", "Connections closed because their peer read too slowly.",
-                   MetricType::Counter};
+  metric_family received{"comity_stanzas_received_total", "Stanzas received.", MetricType::Counter};
+  metric_family sent{"comity_stanzas_sent_total", "Stanzas sent.", MetricType::Counter};
+  metric_family received_bytes{"comity_received_bytes_total", "Bytes of XML received.", MetricType::Counter};
+  metric_family sent_bytes{"comity_sent_bytes_total", "Bytes of XML sent.", MetricType::Counter};
+  metric_family overflows{"comity_send_queue_overflows_total", "Connections closed because their peer read too slowly.",
+                          MetricType::Counter};
   for (const auto r : routes) {
     for (std::size_t k = 0; k < kind_count; ++k) {
       received.add(with(of(r), {{"stanza", kind_names[k]}}),
@@ -449,8 +364,8 @@ void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
     sent_bytes.add(of(r), sum(r, [](const of_route& c) -> auto& { return c.sent_bytes; }));
     overflows.add(of(r), sum(r, [](const of_route& c) -> auto& { return c.overflows; }));
   }
-  family stanza_errors{"comity_stanza_errors_sent_total", "Stanza errors made here, by condition.",
-                       MetricType::Counter};
+  metric_family stanza_errors{"comity_stanza_errors_sent_total", "Stanza errors made here, by condition.",
+                              MetricType::Counter};
   for (const auto r : distinct(routes, false)) {
     for (std::size_t i = 0; i < stanza_condition_count; ++i) {
       stanza_errors.add(
@@ -458,14 +373,15 @@ void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
           sum([&](const metrics_cell::counters& c) -> auto& { return c.stanza_errors[index(r.scope)][i]; }));
     }
   }
-  family errors_sent{"comity_stream_errors_sent_total", "Stream errors sent, by condition.", MetricType::Counter};
-  family errors_received{"comity_stream_errors_received_total", "Stream errors received, by condition.",
-                         MetricType::Counter};
+  metric_family errors_sent{"comity_stream_errors_sent_total", "Stream errors sent, by condition.",
+                            MetricType::Counter};
+  metric_family errors_received{"comity_stream_errors_received_total", "Stream errors received, by condition.",
+                                MetricType::Counter};
   for (const auto pair : distinct(routes, true)) {
     for (std::size_t i = 0; i < stream_condition_count; ++i) {
-      const labels l{{"scope", to_string(pair.scope)},
-                     {"direction", to_string(pair.direction)},
-                     {"condition", to_string(static_cast<stream_condition>(i))}};
+      const metric_labels l{{"scope", to_string(pair.scope)},
+                            {"direction", to_string(pair.direction)},
+                            {"condition", to_string(static_cast<stream_condition>(i))}};
       errors_sent.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.errors_sent[i]; }));
       errors_received.add(l, sum_methods(pair, [=](const of_route& c) -> auto& { return c.errors_received[i]; }));
     }
@@ -477,9 +393,10 @@ void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
 }
 
 void connection_metrics::state::collect_times(std::vector<MetricFamily>& out, const std::vector<route>& routes) const {
-  family phases{"comity_connection_phase_seconds", "How long each phase of a connection's set-up took.",
-                MetricType::Histogram};
-  family setup{"comity_connection_setup_seconds", "From accept to an authenticated stream.", MetricType::Histogram};
+  metric_family phases{"comity_connection_phase_seconds", "How long each phase of a connection's set-up took.",
+                       MetricType::Histogram};
+  metric_family setup{"comity_connection_setup_seconds", "From accept to an authenticated stream.",
+                      MetricType::Histogram};
   for (const auto r : routes) {
     for (const auto p : {phase::tls, phase::stream, phase::authentication, phase::bind}) {
       phases.add(with(of(r), {{"phase", to_string(p)}}), cells.size(),
@@ -487,7 +404,7 @@ void connection_metrics::state::collect_times(std::vector<MetricFamily>& out, co
     }
     setup.add(of(r), cells.size(), [&](std::size_t c) -> auto& { return route_at(c, r).setup; });
   }
-  family lag{"comity_event_loop_lag_seconds", "How late the event loops are.", MetricType::Histogram};
+  metric_family lag{"comity_event_loop_lag_seconds", "How late the event loops are.", MetricType::Histogram};
   lag.add({}, cells.size(), [&](std::size_t c) -> auto& { return cells[c]->counters_->lag; });
   for (auto* f : {&phases, &setup, &lag}) {
     out.push_back(f->take());
