@@ -3,7 +3,9 @@
 README.md beside this file says what a scenario may write.
 """
 
+import base64
 import contextlib
+import hashlib
 import ipaddress
 import pathlib
 import re
@@ -182,6 +184,8 @@ class Lab:
         kind, (host, *rest) = found[1], found[2].split()
         if kind in ("ip4", "ip6"):
             return getattr(self.network.hosts[host], kind)
+        if kind == "sha256":
+            return base64.b64encode(hashlib.sha256(self.certificates[host, self.hosts[host].domains[0]].der()).digest()).decode()
         if kind != "tlsa":
             raise ValueError(f"no placeholder {found[0]}")
         # {tlsa HOST USAGE-SELECTOR-MATCHING [next|wrong|authority|authority-other] [DOMAIN]}

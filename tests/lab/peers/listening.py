@@ -66,8 +66,8 @@ def up_to_proceed(connection, domain):
     return True
 
 
-def accept_tls(connection, domain):
+def accept_tls(connection, domain, protocols=("xmpp-server",)):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(HOST["certificates"][domain]["chain"], HOST["certificates"][domain]["key"])
-    context.set_alpn_protocols(["xmpp-server"])
+    context.set_alpn_protocols(list(protocols))
     return context.wrap_socket(connection, server_side=True)
