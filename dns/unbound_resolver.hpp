@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dns/resolver.hpp"
 #include "dns/settings.hpp"
@@ -20,6 +21,11 @@ enum class note_level : std::uint8_t { info, warning, error };
 /// What the operator is to be told, as a sentence. Any thread; must not block.
 using note_sink = std::function<void(note_level, std::string)>;
 
+/// Tells the addresses of the resolvers that the machine uses. Any thread.
+using server_list = std::function<std::vector<std::string>()>;
+/// Those of /etc/resolv.conf.
+[[nodiscard]] std::vector<std::string> system_nameservers();
+
 class unbound_resolver final : public resolver {
 public:
   /// Questions to the network at once, over which a lookup fails at once: names come from strangers.
@@ -27,8 +33,8 @@ public:
 
   /// Starts its thread. `observe` may be empty. An error is a sentence: a file that cannot be read, an address that is
   /// none. Where `servers` is "auto" the system's resolvers are probed first; lookups wait for it within their time.
-  [[nodiscard]] static std::expected<std::unique_ptr<unbound_resolver>, std::string> start(settings, note_sink,
-                                                                                           observer observe);
+  [[nodiscard]] static std::expected<std::unique_ptr<unbound_resolver>, std::string> start(
+      settings, note_sink, observer observe, server_list system = system_nameservers);
   /// Answers what is outstanding with outcome::cancelled, and waits for its thread.
   ~unbound_resolver() override;
   unbound_resolver(const unbound_resolver&) = delete;
@@ -42,8 +48,8 @@ public:
 
 private:
   class core;
-  explicit unbound_resolver(std::shared_ptr<core>);
-  std::shared_ptr<core> core_;
+  explicit unbound_resolver(std::unique_ptr<core>);
+  std::unique_ptr<core> core_;
 };
 
 }  // namespace comity::dns
