@@ -364,10 +364,14 @@ std::vector<std::string> stream::alpn_offered() const {
   return ssl_ ? state_of(ssl_.get())->offered : std::vector<std::string>{};
 }
 
+bool stream::secrets_are_of_this_connection() const {
+  return SSL_version(ssl_.get()) >= TLS1_3_VERSION || SSL_get_extms_support(ssl_.get()) == 1;
+}
+
 std::string stream::exporter_binding() const {
   static constexpr std::string_view label = "EXPORTER-Channel-Binding";
-  // RFC 9266 §4.2: in TLS 1.2 only with extended master secret, else the value is not bound to this connection alone.
-  if (!established_ || (SSL_version(ssl_.get()) < TLS1_3_VERSION && SSL_get_extms_support(ssl_.get()) != 1)) {
+  // RFC 9266 §4.2: without extended master secret the value is not bound to this connection alone.
+  if (!established_ || !secrets_are_of_this_connection()) {
     return {};
   }
   std::string out(32, '\0');
@@ -396,6 +400,18 @@ std::string stream::end_point_binding() const {
     return {};
   }
   return {reinterpret_cast<const char*>(sum.data()), size};
+}
+
+std::string stream::unique_binding() const {
+  // RFC 9266 §3: not defined for TLS 1.3. RFC 7627 §1: without extended master secret two connections can share it.
+  if (!established_ || SSL_version(ssl_.get()) >= TLS1_3_VERSION || !secrets_are_of_this_connection()) {
+    return {};
+  }
+  // The client's Finished comes first, but in a resumed handshake the server's (RFC 5246 §7.3).
+  std::array<char, EVP_MAX_MD_SIZE> finished{};
+  const auto first = SSL_session_reused(ssl_.get()) == 1 ? &SSL_get_finished : &SSL_get_peer_finished;
+  const std::size_t size = first(ssl_.get(), finished.data(), finished.size());
+  return {finished.data(), size};
 }
 
 }  // namespace comity::tls

@@ -132,8 +132,13 @@ public:
   [[nodiscard]] std::string exporter_binding() const;
   /// tls-server-end-point (RFC 5929 §4.1) of the server's certificate; empty where undefined.
   [[nodiscard]] std::string end_point_binding() const;
+  /// tls-unique (RFC 5929 §3): the handshake's first Finished message, or empty where it must not be used (TLS 1.3, and
+  /// TLS 1.2 without extended master secret).
+  [[nodiscard]] std::string unique_binding() const;
 
 private:
+  /// RFC 7627: true in every TLS 1.3.
+  [[nodiscard]] bool secrets_are_of_this_connection() const;
   struct deleter {
     void operator()(ssl_st*) const noexcept;
   };

@@ -126,7 +126,8 @@ private:
     wire.accept_tls(with_.tls, client_alpn, to_a_labels(negotiation_->facts().local_domain));
   }
   void tls_done() override {
-    drive(event::tls_done{{wire().tls().exporter_binding(), wire().tls().end_point_binding()}});
+    drive(event::tls_done{
+        {wire().tls().exporter_binding(), wire().tls().end_point_binding(), wire().tls().unique_binding()}});
   }
   void tls_failed(const tls::tls_failure& failure) override {
     const bool no_overlap = failure.what == tls::tls_failure::kind::no_application_protocol;

@@ -49,14 +49,12 @@ void sasl::advertise(xml::writer& out, const stream_facts& facts) const {
   }
   out.close();
   // XEP-0440 §3: the binding types that -PLUS mechanisms may use here.
-  const auto& have = facts.bindings;
-  if (!have.tls_exporter.empty() || !have.tls_server_end_point.empty()) {
+  if (facts.bindings.any()) {
     out.open("sasl-channel-binding", ns_sasl_channel_binding);
-    if (!have.tls_exporter.empty()) {
-      out.open("channel-binding", ns_sasl_channel_binding).attribute("type", "tls-exporter").close();
-    }
-    if (!have.tls_server_end_point.empty()) {
-      out.open("channel-binding", ns_sasl_channel_binding).attribute("type", "tls-server-end-point").close();
+    for (const auto& have : facts.bindings.all()) {
+      if (!have.octets.empty()) {
+        out.open("channel-binding", ns_sasl_channel_binding).attribute("type", have.type).close();
+      }
     }
     out.close();
   }

@@ -65,9 +65,8 @@ std::vector<mechanism> offered_mechanisms(const sasl_offer& offer) {
   if (!offer.encrypted) {
     return offered;  // RFC 6120 §13.8.3 (L05): no credential in clear, not even a hashed one
   }
-  const bool bound = !offer.bindings.tls_exporter.empty() || !offer.bindings.tls_server_end_point.empty();
   for (const auto m : preferred) {
-    if (bound || !needs_binding(m)) {
+    if (offer.bindings.any() || !needs_binding(m)) {
       offered.push_back(m);
     }
   }

@@ -5,6 +5,7 @@
 // `check_password`, and is then told. One object, one exchange.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -56,6 +57,20 @@ private:
 struct channel_bindings {
   std::string tls_exporter;          // RFC 9266
   std::string tls_server_end_point;  // RFC 5929 §4.1
+  std::string tls_unique;            // RFC 5929 §3; RFC 5802 §6.1: not to be left out where others are had
+
+  struct named {
+    std::string_view type;  // as registered, and as the gs2 header and XEP-0440 spell it
+    std::string_view octets;
+  };
+  /// All that there are, in the order of announcing them. They point into this.
+  [[nodiscard]] std::array<named, 3> all() const {
+    return {
+        {{"tls-exporter", tls_exporter}, {"tls-server-end-point", tls_server_end_point}, {"tls-unique", tls_unique}}};
+  }
+  [[nodiscard]] bool any() const {
+    return !tls_exporter.empty() || !tls_server_end_point.empty() || !tls_unique.empty();
+  }
 };
 
 struct sasl_step {

@@ -111,10 +111,10 @@ sasl_step scram_mechanism::client_first(std::string_view message) {
     if (!plus_) {
       return malformed();  // a binding inside the mechanism without
     }
-    if (*type == "tls-exporter") {
-      binding = environment_.bindings.tls_exporter;
-    } else if (*type == "tls-server-end-point") {
-      binding = environment_.bindings.tls_server_end_point;
+    for (const auto& have : environment_.bindings.all()) {
+      if (have.type == *type) {
+        binding = have.octets;
+      }
     }
     if (binding.empty()) {
       return malformed();  // a type that is unknown or not to be had here

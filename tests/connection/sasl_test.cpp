@@ -31,7 +31,7 @@ std::string refusal(const sasl_step& s) {
 }
 
 sasl_environment at_example(channel_bindings bindings = {}) {
-  const bool plus = !bindings.tls_exporter.empty() || !bindings.tls_server_end_point.empty();
+  const bool plus = bindings.any();
   return {"example.com", std::move(bindings), plus};
 }
 
@@ -79,8 +79,8 @@ const std::vector<vector>& vectors() {
   return all;
 }
 
-channel_bindings both_bindings() {
-  return {std::string(32, 'E'), std::string(32, 'P')};
+channel_bindings all_bindings() {
+  return {std::string(32, 'E'), std::string(32, 'P'), std::string(12, 'U')};
 }
 
 scram_keys keys_of(const vector& v, std::string_view password = "pencil") {
@@ -89,7 +89,7 @@ scram_keys keys_of(const vector& v, std::string_view password = "pencil") {
 
 std::unique_ptr<sasl_mechanism> machine_for(const vector& v) {
   const bool plus = to_string(v.by).ends_with("-PLUS");
-  return make_sasl_mechanism(v.by, at_example(plus ? both_bindings() : channel_bindings{}), v.server_nonce);
+  return make_sasl_mechanism(v.by, at_example(plus ? all_bindings() : channel_bindings{}), v.server_nonce);
 }
 
 TEST(Scram, AnswersAsTheVectorsSay) {  // L04, L05
@@ -244,10 +244,10 @@ TEST(Scram, BoundsTheClientsNonce) {
 
 TEST(Scram, TakesADowngradeForWhatItIs) {  // THREATS C3, RFC 5802 §6
   for (const auto by : {mechanism::scram_sha_1, mechanism::scram_sha_256, mechanism::scram_sha_512}) {
-    EXPECT_EQ("not-authorized", refusal(make_sasl_mechanism(by, at_example(both_bindings()))->start("y,,n=user,r=a")));
+    EXPECT_EQ("not-authorized", refusal(make_sasl_mechanism(by, at_example(all_bindings()))->start("y,,n=user,r=a")));
     // "n": the client itself cannot bind, which is no downgrade.
     EXPECT_EQ("find keys of user",
-              refusal(make_sasl_mechanism(by, at_example(both_bindings()))->start("n,,n=user,r=a")));
+              refusal(make_sasl_mechanism(by, at_example(all_bindings()))->start("n,,n=user,r=a")));
   }
 }
 
@@ -255,16 +255,17 @@ TEST(ScramPlus, TakesTheBindingsThatThisConnectionHas) {  // L04, THREATS C3
   const auto with = [](const channel_bindings& have, const std::string& flag) {
     return refusal(make_sasl_mechanism(mechanism::scram_sha_256_plus, at_example(have))->start(flag + ",,n=user,r=a"));
   };
-  EXPECT_EQ("find keys of user", with(both_bindings(), "p=tls-exporter"));
-  EXPECT_EQ("find keys of user", with(both_bindings(), "p=tls-server-end-point"));
-  EXPECT_EQ("malformed-request", with({{}, "P"}, "p=tls-exporter"));
-  EXPECT_EQ("malformed-request", with({"E", {}}, "p=tls-server-end-point"));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "p=tls-unique"));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "p=TLS-EXPORTER"));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "p=x"));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "p="));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "n"));
-  EXPECT_EQ("malformed-request", with(both_bindings(), "y"));
+  EXPECT_EQ("find keys of user", with(all_bindings(), "p=tls-exporter"));
+  EXPECT_EQ("find keys of user", with(all_bindings(), "p=tls-server-end-point"));
+  EXPECT_EQ("find keys of user", with(all_bindings(), "p=tls-unique"));  // RFC 5802 §6.1
+  EXPECT_EQ("malformed-request", with({{}, "P", "U"}, "p=tls-exporter"));
+  EXPECT_EQ("malformed-request", with({"E", {}, "U"}, "p=tls-server-end-point"));
+  EXPECT_EQ("malformed-request", with({"E", "P", {}}, "p=tls-unique"));
+  EXPECT_EQ("malformed-request", with(all_bindings(), "p=TLS-EXPORTER"));
+  EXPECT_EQ("malformed-request", with(all_bindings(), "p=x"));
+  EXPECT_EQ("malformed-request", with(all_bindings(), "p="));
+  EXPECT_EQ("malformed-request", with(all_bindings(), "n"));
+  EXPECT_EQ("malformed-request", with(all_bindings(), "y"));
 }
 
 TEST(ScramPlus, RefusesTheBindingOfAnotherConnection) {
@@ -273,7 +274,7 @@ TEST(ScramPlus, RefusesTheBindingOfAnotherConnection) {
       continue;
     }
     const auto machine =
-        make_sasl_mechanism(v.by, at_example({std::string(32, 'e'), std::string(32, 'p')}), v.server_nonce);
+        make_sasl_mechanism(v.by, at_example({std::string(32, 'e'), std::string(32, 'p'), {}}), v.server_nonce);
     (void)machine->start(v.client_first);
     (void)machine->keys(keys_of(v), true);
     EXPECT_EQ("not-authorized", refusal(machine->respond(v.client_final))) << v.name;
@@ -473,7 +474,7 @@ TEST(Secret, IsOverwrittenWhereItLeaves) {
 
 TEST(SaslOffer, WithoutTlsThereIsNothing) {  // L05, RFC 6120 §13.8.3; THREATS C4
   EXPECT_TRUE(offered_mechanisms({false, {}}).empty());
-  EXPECT_TRUE(offered_mechanisms({false, both_bindings()}).empty());
+  EXPECT_TRUE(offered_mechanisms({false, all_bindings()}).empty());
 }
 
 TEST(SaslOffer, PlusNeedsABindingAndPlainIsLast) {  // L04, L05
@@ -482,15 +483,16 @@ TEST(SaslOffer, PlusNeedsABindingAndPlainIsLast) {  // L04, L05
   EXPECT_EQ(plain_forms, offered_mechanisms({true, {}}));
   const std::vector<mechanism> all{
       scram_sha_512_plus, scram_sha_256_plus, scram_sha_1_plus, scram_sha_512, scram_sha_256, scram_sha_1, plain};
-  EXPECT_EQ(all, offered_mechanisms({true, both_bindings()}));
-  EXPECT_EQ(all, offered_mechanisms({true, {"E", {}}}));
-  EXPECT_EQ(all, offered_mechanisms({true, {{}, "P"}}));
+  EXPECT_EQ(all, offered_mechanisms({true, all_bindings()}));
+  EXPECT_EQ(all, offered_mechanisms({true, {"E", {}, {}}}));
+  EXPECT_EQ(all, offered_mechanisms({true, {{}, "P", {}}}));
+  EXPECT_EQ(all, offered_mechanisms({true, {{}, {}, "U"}}));
 }
 
 TEST(SaslOffer, AllThatIsOfferedCanBeHad) {  // THREATS C4
-  for (const auto m : offered_mechanisms({true, both_bindings()})) {
+  for (const auto m : offered_mechanisms({true, all_bindings()})) {
     EXPECT_EQ(m, mechanism_named(to_string(m)));
-    EXPECT_NE(nullptr, make_sasl_mechanism(m, at_example(both_bindings())));
+    EXPECT_NE(nullptr, make_sasl_mechanism(m, at_example(all_bindings())));
   }
   EXPECT_THROW((void)make_sasl_mechanism(mechanism::external, at_example()), std::logic_error);
   EXPECT_THROW((void)make_sasl_mechanism(mechanism::unknown, at_example()), std::logic_error);

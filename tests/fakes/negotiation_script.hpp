@@ -93,9 +93,9 @@ public:
     auto kept = std::make_shared<parsed>(bytes);
     return feeds([kept] { return cn::negotiation_event{cn::event::element{kept->document.root()}}; });
   }
-  /// TLS is done, with both channel bindings.
+  /// TLS 1.3 is done, with the channel bindings that it has.
   script& feeds_tls() {
-    return feeds([] { return cn::negotiation_event{cn::event::tls_done{{"exporter", "end-point"}}}; });
+    return feeds([] { return cn::negotiation_event{cn::event::tls_done{{"exporter", "end-point", {}}}}; });
   }
   script& feeds_answer(cn::answer a) {
     return feeds([a = std::move(a)] { return cn::negotiation_event{cn::event::answered{a}}; });

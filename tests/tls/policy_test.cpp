@@ -286,6 +286,38 @@ TEST_F(TlsPolicy, WithoutExtendedMasterSecretThereIsNoExporterBinding) {  // RFC
   EXPECT_EQ(32U, talk_.server.end_point_binding().size());
 }
 
+TEST_F(TlsPolicy, UniqueBindingIsTheFirstFinishedOfTheHandshake) {  // L04, RFC 5929 §3.1
+  SSL_CTX_set_max_proto_version(client_.context(), TLS1_2_VERSION);
+  EXPECT_EQ("", talk_.server.unique_binding());
+  ASSERT_EQ(io_status::done, talk_.connect(context_, client_).status);
+  std::string first(12, '\0');
+  ASSERT_EQ(first.size(), SSL_get_finished(client_.ssl(), first.data(), first.size()));
+  EXPECT_EQ(first, talk_.server.unique_binding());
+
+  fakes::tls_dialogue again;
+  auto* const session = client_.session();
+  ASSERT_NE(nullptr, session);
+  again.server.accept(context_, {}, {});
+  client_.begin(again.client_end());
+  SSL_set_session(client_.ssl(), session);
+  ASSERT_EQ(io_status::done, again.shake(client_).status);
+  ASSERT_TRUE(again.server.facts().resumed);
+  ASSERT_EQ(first.size(), SSL_get_peer_finished(client_.ssl(), first.data(), first.size()));
+  EXPECT_EQ(first, again.server.unique_binding());
+}
+
+TEST_F(TlsPolicy, UniqueBindingIsNeitherOfTls13NorWithoutExtendedMasterSecret) {  // RFC 9266 §3, RFC 7627 §1
+  ASSERT_EQ(io_status::done, talk_.connect(context_, client_).status);
+  ASSERT_EQ("TLSv1.3", talk_.server.facts().version);
+  EXPECT_EQ("", talk_.server.unique_binding());
+
+  fakes::tls_dialogue older;
+  SSL_CTX_set_max_proto_version(client_.context(), TLS1_2_VERSION);
+  SSL_CTX_set_options(client_.context(), SSL_OP_NO_EXTENDED_MASTER_SECRET);
+  ASSERT_EQ(io_status::done, older.connect(context_, client_).status);
+  EXPECT_EQ("", older.server.unique_binding());
+}
+
 TEST_F(TlsPolicy, EndPointBindingIsTheHashOfTheCertificateServed) {  // L04, RFC 5929 §4.1
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     for (const auto* host : {"a.example", "b.example"}) {
