@@ -46,6 +46,12 @@ iq_answer refused(const iq_request& request, storage::error why) {
                                                       : stanza_condition::internal_server_error);
 }
 
+/// Only these are counted: what else stands beside them belongs to an extension that is not ours, and is passed over
+/// (RFC 6120 §8.4). QXmpp adds XEP-0405's <annotate/> to every get.
+std::ptrdiff_t items_in(const iq_request& request) {
+  return std::ranges::count_if(request.payload.children(), [](xml::element e) { return e.is("item", ns_roster); });
+}
+
 /// The version a client says it has; nullopt for none and for one that is not ours.
 std::optional<std::uint64_t> version_in(const iq_request& request) {
   const auto text = request.payload.attribute("ver");
@@ -77,7 +83,7 @@ iq_answer only_changes(exchange& x, const iq_request& request, account& who, std
 }
 
 job<iq_answer> on_get(exchange& x, iq_request request, account& who) {
-  if (request.payload.child_count() != 0) {  // §2.1.3
+  if (items_in(request) != 0) {  // §2.1.3
     co_return refused(request, stanza_condition::bad_request);
   }
   const auto loaded = co_await x.roster_of(who);
@@ -135,7 +141,7 @@ std::expected<std::vector<std::string>, stanza_condition> groups_of(xml::element
 
 std::expected<wish, stanza_condition> wish_in(const iq_request& request, const account& who) {
   const auto item = request.payload.child("item", ns_roster);
-  if (!item || request.payload.child_count() != 1) {  // §2.1.5 rule 1
+  if (!item || items_in(request) != 1) {  // §2.1.5 rule 1
     return std::unexpected{stanza_condition::bad_request};
   }
   const auto address = item.attribute("jid");

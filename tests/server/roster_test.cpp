@@ -167,6 +167,16 @@ TEST(Roster, GetWithAnItemIsABadRequest) {  // RFC 6121 §2.1.3
   EXPECT_THAT(server.hears(juliet), ElementsAre(HasSubstr("!bad-request")));
 }
 
+TEST(Roster, WhatExtensionsAddToAQueryIsPassedOver) {  // RFC 6120 §8.4; XEP-0405 §3.4, as QXmpp sends it
+  const std::string annotate = "<annotate xmlns='urn:xmpp:mix:roster:0'/>";
+  im_server server;
+  const auto juliet = server.login(juliet_full);
+  server.says(juliet, roster_set(annotate + "<item jid='nurse@example.com'/>" + annotate));
+  EXPECT_THAT(answer_in(server.hears(juliet)), StartsWith("iq result"));
+  server.says(juliet, "<iq type='get' id='g'><query xmlns='jabber:iq:roster'>" + annotate + "</query></iq>");
+  EXPECT_THAT(server.hears(juliet), ElementsAre(HasSubstr("<item jid='nurse@example.com' subscription='none'/>")));
+}
+
 TEST(Roster, HoldsItemsUpToItsLimitAndNoMore) {  // THREATS F14 at L-1, L, L+1
   im_server::options o;
   o.limits.roster_items = 3;
