@@ -14,13 +14,28 @@ namespace {
 
 using asio::ip::tcp;
 
-constexpr std::size_t connections_limit = 64;
-constexpr std::chrono::seconds request_time{10};  // from its first byte to our last
-constexpr std::chrono::seconds idle_time{60};
+/// How long accepting rests when the process is out of descriptors (THREATS G4).
+constexpr std::chrono::milliseconds pause{100};
 
-/// What the path of a target is looked up by: everything before the query.
+/// What a target is looked up by: its path, everything before the query. RFC 9112 §3.2.2: a target in absolute form is
+/// taken too, whatever host it names.
 std::string_view path_of(std::string_view target) {
+  constexpr std::string_view scheme = "http://";
+  if (target.starts_with(scheme)) {
+    const auto path = target.find_first_of("/?", scheme.size());
+    target = path == std::string_view::npos || target[path] == '?' ? std::string_view{"/"} : target.substr(path);
+  }
   return target.substr(0, target.find('?'));
+}
+
+response plain(unsigned status) {
+  response r;
+  r.status = status;
+  r.body = std::string{reason_phrase(status)} + "\n";
+  if (status == 405) {
+    r.allow = "GET, HEAD";
+  }
+  return r;
 }
 
 }  // namespace
@@ -28,12 +43,16 @@ std::string_view path_of(std::string_view target) {
 class connection;
 
 struct http_listener::state : std::enable_shared_from_this<http_listener::state> {
-  state(asio::io_context& c, std::map<std::string, handler> r) : acceptor{c}, routes{std::move(r)} {}
+  state(asio::io_context& c, std::map<std::string, handler> r, const listener_limits& l)
+      : acceptor{c}, rest{c}, routes{std::move(r)}, limits{l} {}
   void accept();
+  void accept_later();
   [[nodiscard]] response answer(const request&) const;
 
   tcp::acceptor acceptor;
+  asio::steady_timer rest;
   std::map<std::string, handler> routes;
+  listener_limits limits;
   std::list<std::weak_ptr<connection>> connections;
   std::size_t open = 0;
 };
@@ -48,7 +67,7 @@ public:
   ~connection() { --server_->open; }
 
   void begin() {
-    expire_after(idle_time);
+    expire_after(server_->limits.idle_time);
     read();
   }
   void close() {
@@ -58,22 +77,35 @@ public:
   }
 
 private:
-  void expire_after(std::chrono::seconds time) {
+  enum class stage : std::uint8_t { reading, writing, lingering };
+
+  void expire_after(std::chrono::milliseconds time) {
     deadline_.expires_after(time);
     deadline_.async_wait([self = shared_from_this()](std::error_code aborted) {
-      if (!aborted) {
-        self->close();
+      if (!aborted && self->deadline_.expiry() <= asio::steady_timer::clock_type::now()) {
+        self->expired();
       }
     });
   }
 
+  /// RFC 9110 §15.5.9: who has begun a request is told, as far as that can be said at once.
+  void expired() {
+    if (stage_ == stage::reading && !reader_.idle()) {
+      std::error_code ignored;
+      socket_.non_blocking(true, ignored);
+      socket_.write_some(asio::buffer(serialise(plain(408), false, false)), ignored);
+    }
+    close();
+  }
+
   void read() {
+    stage_ = stage::reading;
     socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](std::error_code error, std::size_t n) {
       if (error) {
         return self->close();
       }
       if (self->reader_.idle()) {
-        self->expire_after(request_time);  // one absolute deadline a request: slow bytes do not move it
+        self->expire_after(self->server_->limits.request_time);  // slow bytes do not move it
       }
       self->input_.append(self->buffer_.data(), n);
       self->work();
@@ -81,50 +113,59 @@ private:
   }
 
   void work() {
-    while (!input_.empty()) {
-      const auto progress = reader_.feed(input_);
-      input_.erase(0, progress.used);
-      if (progress.what == request_reader::outcome::need_more) {
-        break;
-      }
-      if (progress.what == request_reader::outcome::refused) {
-        response refused{
-            .status = reader_.refusal(), .content_type = "text/plain; charset=utf-8", .body = {}, .allow = {}};
-        refused.body = std::string{reason_phrase(refused.status)} + "\n";
-        if (refused.status == 405) {
-          refused.allow = "GET, HEAD";
-        }
-        return write(serialise(refused, false, false), false);
-      }
-      const auto& asked = reader_.request();
-      return write(serialise(server_->answer(asked), reader_.keep_alive(), asked.method == "HEAD"),
-                   reader_.keep_alive());
+    if (input_.empty()) {
+      return read();
     }
-    read();
+    const auto progress = reader_.feed(input_);
+    input_.erase(0, progress.used);
+    const auto& asked = reader_.request();
+    switch (progress.what) {
+      case request_reader::outcome::need_more:
+        return read();
+      case request_reader::outcome::refused:
+        return write(serialise(plain(reader_.refusal()), false, asked.method == "HEAD"), false);
+      case request_reader::outcome::complete:
+        return write(serialise(server_->answer(asked), reader_.keep_alive(), asked.method == "HEAD"),
+                     reader_.keep_alive());
+    }
   }
 
   void write(std::string bytes, bool keep_alive) {
+    stage_ = stage::writing;
     output_ = std::move(bytes);
     asio::async_write(socket_, asio::buffer(output_),
                       [self = shared_from_this(), keep_alive](std::error_code error, std::size_t /*n*/) {
-                        if (error || !keep_alive) {
+                        if (error) {
+                          return self->close();
+                        }
+                        if (!keep_alive) {
                           return self->finish();
                         }
-                        self->expire_after(idle_time);
+                        const auto& limits = self->server_->limits;
+                        self->expire_after(self->input_.empty() ? limits.idle_time : limits.request_time);
                         self->work();  // what was pipelined behind it
                       });
   }
 
-  /// FIN first, so that the answer arrives even where the peer had more to say.
+  /// RFC 9112 §9.6: FIN, and the peer's words are read on until it closes too, lest a reset takes our answer from it.
   void finish() {
     std::error_code ignored;
+    stage_ = stage::lingering;
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    close();
+    expire_after(server_->limits.linger_time);
+    drop();
+  }
+
+  void drop() {
+    socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](std::error_code error, std::size_t) {
+      error ? self->close() : self->drop();
+    });
   }
 
   tcp::socket socket_;
   asio::steady_timer deadline_;
   std::shared_ptr<http_listener::state> server_;
+  stage stage_ = stage::reading;
   request_reader reader_;
   std::array<char, 4096> buffer_{};
   std::string input_, output_;
@@ -135,7 +176,10 @@ void http_listener::state::accept() {
     if (!self->acceptor.is_open()) {
       return;
     }
-    if (!error && self->open < connections_limit) {
+    if (error) {
+      return self->accept_later();
+    }
+    if (self->open < self->limits.connections) {
       auto made = std::make_shared<connection>(std::move(socket), self);
       std::erase_if(self->connections, [](const auto& c) { return c.expired(); });
       self->connections.push_back(made);
@@ -145,25 +189,29 @@ void http_listener::state::accept() {
   });
 }
 
+void http_listener::state::accept_later() {
+  rest.expires_after(pause);
+  rest.async_wait([self = shared_from_this()](std::error_code aborted) {
+    if (!aborted && self->acceptor.is_open()) {
+      self->accept();
+    }
+  });
+}
+
 response http_listener::state::answer(const request& asked) const {
-  response refused;
   if (asked.method != "GET" && asked.method != "HEAD") {
-    refused.status = 405;
-    refused.allow = "GET, HEAD";
-  } else if (const auto found = routes.find(std::string{path_of(asked.target)}); found != routes.end()) {
-    return found->second(asked);
-  } else {
-    refused.status = 404;
+    return plain(405);
   }
-  refused.body = std::string{reason_phrase(refused.status)} + "\n";
-  return refused;
+  const auto found = routes.find(std::string{path_of(asked.target)});
+  return found != routes.end() ? found->second(asked) : plain(404);
 }
 
 std::expected<std::unique_ptr<http_listener>, std::string> http_listener::open(asio::io_context& context,
                                                                                const std::string& host,
                                                                                std::uint16_t port,
-                                                                               std::map<std::string, handler> routes) {
-  auto made = std::make_shared<state>(context, std::move(routes));
+                                                                               std::map<std::string, handler> routes,
+                                                                               listener_limits limits) {
+  auto made = std::make_shared<state>(context, std::move(routes), limits);
   std::error_code error;
   const auto address = asio::ip::make_address(host, error);
   const tcp::endpoint endpoint{address, port};
@@ -192,6 +240,7 @@ http_listener::http_listener(std::shared_ptr<state> s) noexcept : state_{std::mo
 http_listener::~http_listener() {
   std::error_code ignored;
   state_->acceptor.close(ignored);
+  state_->rest.cancel();
   for (const auto& weak : state_->connections) {
     if (const auto c = weak.lock()) {
       c->close();

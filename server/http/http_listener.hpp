@@ -4,6 +4,8 @@
 // in connections, header bytes and time. All of it runs on the io_context given, on its one thread.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <map>
@@ -18,11 +20,20 @@ class io_context;
 
 namespace comity::http {
 
+/// What the peers may take.
+struct listener_limits {
+  std::size_t connections = 64;                    // one more is closed at once
+  std::chrono::milliseconds request_time{10'000};  // from its first byte to our last, absolute
+  std::chrono::milliseconds idle_time{60'000};     // between requests
+  std::chrono::milliseconds linger_time{2'000};    // after our last byte, for the peer to close (RFC 9112 §9.6)
+};
+
 class http_listener {
 public:
   /// Binds and begins to serve once the context runs. The context outlives this. The error says what failed.
   [[nodiscard]] static std::expected<std::unique_ptr<http_listener>, std::string> open(
-      asio::io_context& context, const std::string& host, std::uint16_t port, std::map<std::string, handler> routes);
+      asio::io_context& context, const std::string& host, std::uint16_t port, std::map<std::string, handler> routes,
+      listener_limits = {});
   /// Closes the port and all connections.
   ~http_listener();
   http_listener(const http_listener&) = delete;

@@ -2,14 +2,26 @@
 
 #include <llhttp.h>
 
+#include <algorithm>
+
 namespace comity::http {
+
+namespace {
+
+bool is_host(std::string_view field) {
+  constexpr std::string_view name = "host";
+  return std::ranges::equal(field, name, [](char a, char b) { return (static_cast<unsigned char>(a) | 0x20U) == b; });
+}
+
+}  // namespace
 
 struct request_reader::state {
   llhttp_settings_t settings{};
   llhttp_t parser{};
   http::request request;
   std::size_t head_bytes = 0;
-  bool begun = false;
+  std::string field;   // the name of the header field that is coming in
+  unsigned hosts = 0;  // Host fields
   bool complete = false;
   bool keep_alive = false;
   unsigned refusal = 400;
@@ -19,21 +31,37 @@ struct request_reader::state {
     settings.on_message_begin = [](llhttp_t* p) {
       auto& s = *static_cast<state*>(p->data);
       s.request = {};
-      s.begun = true;
+      s.hosts = 0;
       return 0;
     };
     settings.on_url = [](llhttp_t* p, const char* at, std::size_t size) {
       static_cast<state*>(p->data)->request.target.append(at, size);
       return 0;
     };
+    settings.on_header_field = [](llhttp_t* p, const char* at, std::size_t size) {
+      static_cast<state*>(p->data)->field.append(at, size);
+      return 0;
+    };
+    settings.on_header_field_complete = [](llhttp_t* p) {
+      auto& s = *static_cast<state*>(p->data);
+      s.hosts += is_host(s.field) ? 1U : 0U;
+      s.field.clear();
+      return 0;
+    };
     settings.on_headers_complete = [](llhttp_t* p) -> int {
       auto& s = *static_cast<state*>(p->data);
       s.request.method = llhttp_method_name(static_cast<llhttp_method_t>(p->method));
       s.keep_alive = llhttp_should_keep_alive(p) != 0;
-      if ((p->flags & F_TRANSFER_ENCODING) != 0 || p->upgrade != 0 || p->content_length != 0) {
-        s.refusal = s.request.method == "GET" || s.request.method == "HEAD" ? 413 : 405;
+      // RFC 9112 §3.2: one Host field, which only HTTP/1.0 may leave out.
+      if (s.hosts > 1 || (s.hosts == 0 && (p->http_major > 1 || p->http_minor > 0))) {
+        s.refusal = 400;
         return -1;
       }
+      if (p->method == HTTP_CONNECT || (p->flags & F_TRANSFER_ENCODING) != 0 || p->content_length != 0) {
+        s.refusal = p->method == HTTP_GET || p->method == HTTP_HEAD ? 413 : 405;
+        return -1;
+      }
+      p->upgrade = 0;  // RFC 9110 §7.8: an offer to speak otherwise may be ignored
       return 0;
     };
     settings.on_message_complete = [](llhttp_t* p) -> int {
@@ -60,7 +88,6 @@ request_reader::progress request_reader::feed(std::string_view input) {
     const auto used = static_cast<std::size_t>(llhttp_get_error_pos(&s.parser) - allowed.data());
     llhttp_resume(&s.parser);
     s.head_bytes = 0;
-    s.begun = false;
     return {outcome::complete, used};
   }
   if (error != HPE_OK) {
@@ -87,7 +114,7 @@ unsigned request_reader::refusal() const noexcept {
   return state_->refusal;
 }
 bool request_reader::idle() const noexcept {
-  return !state_->begun;
+  return state_->head_bytes == 0;
 }
 
 }  // namespace comity::http

@@ -35,7 +35,7 @@ public:
   [[nodiscard]] const http::request& request() const noexcept;
   [[nodiscard]] bool keep_alive() const noexcept;
   [[nodiscard]] unsigned refusal() const noexcept;
-  /// Nothing of a request has come yet.
+  /// Nothing of a request has come yet, not even the line ends that may stand before one (RFC 9112 §2.2).
   [[nodiscard]] bool idle() const noexcept;
 
 private:
