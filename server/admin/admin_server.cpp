@@ -17,9 +17,8 @@ namespace {
 
 using local = asio::local::stream_protocol;
 
-constexpr std::size_t request_limit = 64U * 1024U;
-constexpr std::chrono::seconds idle_time{60};
-constexpr std::size_t connections_limit = 32;
+/// How long accepting rests when the process is out of descriptors (THREATS G4).
+constexpr std::chrono::milliseconds pause{100};
 
 /// The command's name alone: arguments may hold a password.
 std::string command_of(std::string_view request) {
@@ -39,16 +38,20 @@ bool answered(asio::io_context& context, const std::filesystem::path& path) {
 }  // namespace
 
 struct admin_server::state : std::enable_shared_from_this<admin_server::state> {
-  state(asio::io_context& c, log::sink& l, runner r, std::filesystem::path p)
-      : context{c}, acceptor{c}, log{l}, run{std::move(r)}, path{std::move(p)} {}
+  state(asio::io_context& c, log::sink& l, runner r, std::filesystem::path p, const admin_limits& most)
+      : context{c}, acceptor{c}, rest{c}, log{l}, run{std::move(r)}, path{std::move(p)}, limits{most} {}
 
   void accept();
+  void accept_later();
+  void admit(local::socket);
 
   asio::io_context& context;
   local::acceptor acceptor;
+  asio::steady_timer rest;
   log::sink& log;
   runner run;
   std::filesystem::path path;
+  admin_limits limits;
   std::size_t open = 0;
   bool over = false;
 };
@@ -64,40 +67,46 @@ public:
   ~operator_session() { --server_->open; }
 
   void read() {
-    idle_.expires_after(idle_time);
-    idle_.async_wait([self = shared_from_this()](std::error_code aborted) {
-      if (!aborted) {
-        self->close();
-      }
-    });
-    asio::async_read_until(socket_, asio::dynamic_buffer(input_, request_limit), '\n',
+    expire();
+    asio::async_read_until(socket_, asio::dynamic_buffer(input_, server_->limits.request_bytes), '\n',
                            [self = shared_from_this()](std::error_code error, std::size_t size) {
                              self->idle_.cancel();
                              if (error == asio::error::not_found) {
-                               return self->write(refusal("a request is at most 64 KiB"), false);
+                               return self->write(refusal("the request is too long"), false);
                              }
                              if (error || self->server_->over) {
                                return self->close();
                              }
-                             auto request = self->input_.substr(0, size - 1);
-                             self->input_.erase(0, size);
-                             self->answer(std::move(request));
+                             auto rest = self->input_.substr(size);
+                             self->answer(std::exchange(self->input_, std::move(rest)), size - 1);
                            });
   }
 
 private:
-  void answer(std::string request) {
+  void expire() {
+    idle_.expires_after(server_->limits.idle_time);
+    idle_.async_wait([self = shared_from_this()](std::error_code aborted) {
+      if (!aborted && self->idle_.expiry() <= asio::steady_timer::clock_type::now()) {
+        self->close();
+      }
+    });
+  }
+
+  /// The request is the first `size` of these bytes, which go for good: they may hold a password.
+  void answer(std::string bytes, std::size_t size) {
+    const std::string_view request{bytes.data(), size};
     server_->log.write(log::level::info, "admin.command",
                        {{"command", command_of(request)}, {"uid", static_cast<std::int64_t>(who_)}});
     server_->run(request, [self = shared_from_this()](std::string reply) {
       // From whatever thread had the answer back to this one.
       asio::post(self->server_->context, [self, reply = std::move(reply)] { self->write(reply, true); });
     });
-    tls::cleanse(request);  // it may have carried a password
+    tls::cleanse(bytes);
   }
 
   void write(const std::string& reply, bool go_on) {
     output_ = reply + "\n";
+    expire();
     asio::async_write(socket_, asio::buffer(output_),
                       [self = shared_from_this(), go_on](std::error_code error, std::size_t /*n*/) {
                         error || !go_on ? self->close() : self->read();
@@ -124,23 +133,38 @@ void admin_server::state::accept() {
     if (self->over) {
       return;
     }
-    if (!error) {
-      ucred peer{};
-      socklen_t size = sizeof peer;
-      if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-          may_command(peer.uid, ::getuid()) && self->open < connections_limit) {
-        std::make_shared<operator_session>(std::move(socket), peer.uid, self)->read();
-      } else {
-        self->log.write(log::level::warn, "admin.refused", {{"uid", static_cast<std::int64_t>(peer.uid)}});
-      }
+    if (error) {
+      return self->accept_later();
     }
+    self->admit(std::move(socket));
     self->accept();
   });
 }
 
+void admin_server::state::accept_later() {
+  rest.expires_after(pause);
+  rest.async_wait([self = shared_from_this()](std::error_code aborted) {
+    if (!aborted && !self->over) {
+      self->accept();
+    }
+  });
+}
+
+void admin_server::state::admit(local::socket socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  const bool known = ::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  if (known && may_command(peer.uid, ::getuid()) && open < limits.connections) {
+    std::make_shared<operator_session>(std::move(socket), peer.uid, shared_from_this())->read();
+  } else {
+    log.write(log::level::warn, "admin.refused", {{"uid", static_cast<std::int64_t>(peer.uid)}});
+  }
+}
+
 std::expected<std::unique_ptr<admin_server>, std::string> admin_server::open(asio::io_context& context,
                                                                              const std::filesystem::path& path,
-                                                                             log::sink& log, runner run) {
+                                                                             log::sink& log, runner run,
+                                                                             admin_limits limits) {
   std::error_code fault;
   const auto folder = path.parent_path();
   if (!folder.empty() && !std::filesystem::exists(folder, fault)) {
@@ -153,7 +177,7 @@ std::expected<std::unique_ptr<admin_server>, std::string> admin_server::open(asi
     }
     std::filesystem::remove(path, fault);
   }
-  auto made = std::make_shared<state>(context, log, std::move(run), path);
+  auto made = std::make_shared<state>(context, log, std::move(run), path, limits);
   std::error_code error;
   made->acceptor.open(local{}, error);
   if (!error) {
@@ -178,6 +202,7 @@ admin_server::~admin_server() {
   std::error_code ignored;
   state_->over = true;
   state_->acceptor.close(ignored);
+  state_->rest.cancel();
   std::filesystem::remove(state_->path, ignored);
 }
 

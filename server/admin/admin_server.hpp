@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstddef>
 #include <expected>
 #include <filesystem>
 #include <functional>
@@ -27,6 +29,13 @@ namespace comity::admin {
   return peer == 0 || peer == own;
 }
 
+/// What the operators may take.
+struct admin_limits {
+  std::size_t request_bytes = 64U * 1024U;      // a line, its end included
+  std::chrono::milliseconds idle_time{60'000};  // for a request to come, and for an answer to be taken
+  std::size_t connections = 32;                 // one more is closed at once
+};
+
 class admin_server {
 public:
   using runner = std::function<void(std::string_view request, replier)>;
@@ -35,7 +44,8 @@ public:
   /// replaced; one that somebody answers on is an error, like any failure: one line.
   [[nodiscard]] static std::expected<std::unique_ptr<admin_server>, std::string> open(asio::io_context& context,
                                                                                       const std::filesystem::path& path,
-                                                                                      log::sink& log, runner run);
+                                                                                      log::sink& log, runner run,
+                                                                                      admin_limits = {});
   /// Removes the socket.
   ~admin_server();
   admin_server(const admin_server&) = delete;

@@ -245,8 +245,12 @@ void commands::status(replier reply) {
   });
 }
 
-void commands::list_connections(const std::string& scope, const std::string& domain, replier reply) {
-  with_.connections.list([scope, domain, reply = std::move(reply)](auto all) mutable {
+void commands::list_connections(const std::string& scope, const std::string& asked_domain, replier reply) {
+  const auto enforced = asked_domain.empty() ? std::string{} : enforce_domainpart(asked_domain);
+  if (!enforced) {
+    return reply(refusal("'" + asked_domain + "' is no domain"));
+  }
+  with_.connections.list([scope, domain = *enforced, reply = std::move(reply)](auto all) mutable {
     std::ranges::sort(all, {}, [](const auto& i) { return i.ref.id; });
     auto rows = json::array();
     for (const auto& i : all) {

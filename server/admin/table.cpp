@@ -17,13 +17,16 @@ std::size_t length(std::string_view text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
-std::string printable(std::string text) {
-  for (auto& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      c = '?';
-    }
+/// Control characters, those of two bytes (U+0080 to U+009F) too: some terminals obey them (THREATS G7).
+std::string printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](std::size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    const bool of_two = byte(i) == 0xc2 && byte(i + 1) >= 0x80 && byte(i + 1) <= 0x9f;
+    out += of_two || byte(i) < 0x20 || byte(i) == 0x7f ? '?' : text[i];
+    i += of_two ? 1 : 0;
   }
-  return text;
+  return out;
 }
 
 std::string fitted(const std::string& text, std::size_t width, bool last) {

@@ -1,38 +1,21 @@
 // tests/fakes/tls_dialogue.hpp: our stream on one end of a socket pair, OpenSSL's client on the other.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "fakes/folder.hpp"
 #include "tls/context.hpp"
 #include "tls/stream.hpp"
 
 namespace comity::fakes {
-
-/// A folder that goes with the test.
-class folder {
-public:
-  folder() {
-    std::string pattern = ::testing::TempDir() + "comity-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~folder() { std::filesystem::remove_all(path_); }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
-private:
-  std::filesystem::path path_;
-};
 
 /// An OpenSSL client as lax as OpenSSL makes them: what is refused is refused by the server.
 class tls_client {
