@@ -138,7 +138,8 @@ issued issue(const certificate_plan& plan, const issued* by, EVP_PKEY* key) {
   X509_time_adj_ex(X509_getm_notBefore(c), 0, plan.from, nullptr);
   X509_time_adj_ex(X509_getm_notAfter(c), static_cast<int>(plan.until / 86400), plan.until % 86400, nullptr);
   auto* subject = X509_get_subject_name(c);
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(plan.domain.data()),
+  X509_NAME_add_entry_by_txt(subject, "CN", V_ASN1_UTF8STRING,
+                             reinterpret_cast<const unsigned char*>(plan.domain.data()),
                              static_cast<int>(plan.domain.size()), -1, 0);
   X509_set_issuer_name(c, by != nullptr ? X509_get_subject_name(by->certificate()) : subject);
   need(X509_set_pubkey(c, out.key()) == 1, "set a key");
