@@ -112,7 +112,7 @@ class DrivenClient:
             status = self._process.wait()
         self._reader.join()
         self._process.stdout.close()
-        if kind is not None:
+        if kind is not None or status != 0:
             self._diary.seek(0)
             print(f"--- {self.library.name} as {self.user} by {self.method}; it said {self.seen}\n"
                   + self._diary.read().decode(errors="replace")[-8000:] + "\n---", flush=True)

@@ -30,18 +30,17 @@ async function connect(method, host, port, address, password) {
     username: local,
     password,
     resource: resource || undefined,
+    timeout: 60_000, // ms for each step; its own 2 s are little on a loaded machine
   });
-  xmpp.timeout = 60_000; // of each step, in ms; its 2 s are little for a loaded machine
   // What it does on the wire goes to stderr, for who reads why a test failed.
   xmpp.on("send", (element) => console.error("sent", element.toString()));
   xmpp.on("element", (element) => console.error("got", element.toString()));
   xmpp.on("error", (error) => console.error(String(error)));
   xmpp.on("disconnect", () => ended("disconnected"));
-  xmpp.on("online", async (address) => {
+  xmpp.on("online", (address) => {
     online = beenOnline = true;
     say("online", address);
-    await xmpp.iqCaller.get(xml("query", { xmlns: ROSTER }));
-    await xmpp.send(xml("presence"));
+    becomeAvailable().catch((error) => console.error(String(error))); // as when the connection ends meanwhile
   });
   xmpp.on("stanza", (stanza) => {
     const { from, type = "" } = stanza.attrs;
@@ -63,6 +62,11 @@ async function connect(method, host, port, address, password) {
       await xmpp.stop(); // for it would leave the stream open
     }
   }
+}
+
+async function becomeAvailable() {
+  await xmpp.iqCaller.get(xml("query", { xmlns: ROSTER }));
+  await xmpp.send(xml("presence"));
 }
 
 const commands = {
@@ -93,6 +97,8 @@ const commands = {
   },
 };
 
+// A refused login rejects start() and, now and then, a promise inside the library that nobody awaits.
+process.on("unhandledRejection", (error) => console.error(String(error)));
 const input = readline.createInterface({ input: process.stdin });
 input.on("line", (line) => {
   const [name, ...fields] = line.split("\t");
