@@ -1,4 +1,5 @@
 // comityctl: the operator's tool. Speaks to the daemon; on accounts it works alone where no daemon runs.
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <future>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -27,7 +29,6 @@ using json = nlohmann::json;
 namespace config = comity::config;
 
 constexpr int done = 0, refused = 1, usage = 2;
-constexpr std::size_t line_width = 100;
 constexpr std::size_t generated_bits = 132;
 constexpr const char* default_config = "/etc/comity/comity.toml";
 constexpr const char* default_socket = "/run/comity/admin.sock";
@@ -169,6 +170,15 @@ std::string password(const password_options& o) {
 
 // --- what is printed -------------------------------------------------------------------------------------------------
 
+/// A terminal's lines are not broken; a file or another program gets all there is.
+std::size_t line_width() {
+  winsize size{};
+  if (::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) {
+    return size.ws_col;
+  }
+  return std::numeric_limits<std::size_t>::max();
+}
+
 void print(const json& result) {
   std::cout << result.dump(2) << '\n';
 }
@@ -187,10 +197,9 @@ void print_connections(const json& rows) {
                      comity::admin::duration(r.at("age").get<std::int64_t>()), cell(r, "bytes_received"),
                      cell(r, "bytes_sent"), cell(r, "queue")});
   }
-  // A terminal that is wider is used; a narrower one, or a file, gets lines of 100 columns.
   std::cout << comity::admin::table({"ID", "PEER", "ADDRESS", "SCOPE", "DIR", "METHOD", "ALPN", "TLS", "CIPHER", "AUTH",
                                      "TRUST", "AGE", "IN", "OUT", "QUEUE"},
-                                    lines, line_width);
+                                    lines, line_width());
 }
 
 void print_status(const json& s) {
@@ -201,12 +210,12 @@ void print_status(const json& s) {
   for (const auto& h : s.at("hosts")) {
     rows.push_back({cell(h, "host"), cell(h, "sessions")});
   }
-  std::cout << comity::admin::table({"HOST", "SESSIONS"}, rows, line_width) << '\n';
+  std::cout << comity::admin::table({"HOST", "SESSIONS"}, rows, line_width()) << '\n';
   rows.clear();
   for (const auto& c : s.at("connections")) {
     rows.push_back({cell(c, "scope"), cell(c, "direction"), cell(c, "method"), cell(c, "count")});
   }
-  std::cout << comity::admin::table({"SCOPE", "DIRECTION", "METHOD", "CONNECTIONS"}, rows, line_width);
+  std::cout << comity::admin::table({"SCOPE", "DIRECTION", "METHOD", "CONNECTIONS"}, rows, line_width());
 }
 
 // --- the command line ------------------------------------------------------------------------------------------------
