@@ -1,0 +1,307 @@
+// One loop's order of things, and the connections on it.
+#include "connection/loop.hpp"
+
+#include <gmock/gmock.h>
+
+#include <asio.hpp>
+#include <latch>
+#include <thread>
+
+#include "connection/connection_metrics.hpp"
+#include "connection/loop_connections.hpp"
+#include "fakes/fake_connection.hpp"
+
+namespace comity::connection {
+namespace {
+
+using namespace std::chrono_literals;
+using fakes::fake_connection;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+class Loop : public ::testing::Test {
+protected:
+  /// What is ready now, and what that makes ready, on this thread.
+  void turn() {
+    loop_.context().restart();
+    loop_.context().poll();
+  }
+  connection_metrics metrics_{1, {}};
+  loop loop_{0, metrics_.cell(0)};
+  std::vector<int> done_;
+};
+
+TEST_F(Loop, RunsWhatIsPostedInOrderAndNeverAtOnce) {
+  for (int i = 0; i < 3; ++i) {
+    loop_.post([this, i] { done_.push_back(i); });
+  }
+  EXPECT_THAT(done_, IsEmpty());
+  turn();
+  EXPECT_THAT(done_, ElementsAre(0, 1, 2));
+}
+
+TEST_F(Loop, RunsWhatIsPostedWhileItEmptiesItsInbox) {
+  loop_.post([this] {
+    done_.push_back(1);
+    loop_.post([this] { done_.push_back(3); });
+    done_.push_back(2);
+  });
+  turn();
+  EXPECT_THAT(done_, ElementsAre(1, 2, 3));
+}
+
+TEST_F(Loop, EndsATurnBehindAllThatIsReady) {
+  asio::post(loop_.context(), [this] {
+    done_.push_back(1);
+    loop_.at_turn_end([this] { done_.push_back(4); });
+    loop_.at_turn_end([this] { done_.push_back(5); });
+  });
+  asio::post(loop_.context(), [this] { done_.push_back(2); });
+  asio::post(loop_.context(), [this] { done_.push_back(3); });
+  turn();
+  EXPECT_THAT(done_, ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(Loop, WhatTheEndOfATurnAsksForComesAtTheEndOfTheNext) {
+  loop_.at_turn_end([this] {
+    loop_.at_turn_end([this] { done_.push_back(2); });
+    done_.push_back(1);
+  });
+  turn();
+  EXPECT_THAT(done_, ElementsAre(1, 2));
+}
+
+TEST_F(Loop, KeepsTheOrderOfEachThread) {
+  constexpr int each = 2000;
+  std::vector<std::pair<int, int>> got;
+  std::thread running{[this] { loop_.run(); }};
+  {
+    std::vector<std::jthread> writers;
+    for (int w = 0; w < 4; ++w) {
+      writers.emplace_back([&, w] {
+        for (int i = 0; i < each; ++i) {
+          loop_.post([&, w, i] { got.emplace_back(w, i); });
+        }
+      });
+    }
+  }
+  std::latch all{1};
+  bool inside = false;
+  loop_.post([&] {
+    inside = loop_.in_this_thread();
+    all.count_down();
+  });
+  all.wait();
+  loop_.stop();
+  running.join();
+  EXPECT_TRUE(inside);
+  EXPECT_FALSE(loop_.in_this_thread());
+  ASSERT_THAT(got, SizeIs(4 * each));
+  std::array<int, 4> next{};
+  for (const auto& [w, i] : got) {
+    ASSERT_EQ(next.at(static_cast<std::size_t>(w))++, i);
+  }
+}
+
+struct entry final : timer_wheel::entry {
+  explicit entry(std::function<void()> w) : work{std::move(w)} {}
+  void expired() override { work(); }
+  std::function<void()> work;
+};
+
+TEST_F(Loop, AnEarlierDeadlineIsNotHeldUpByALaterOne) {
+  // The wait under way is for an hour, then for a second; the loop must wake for what is armed last.
+  std::vector<int> order;
+  entry hour{[&] { order.push_back(1); }};
+  entry soon{[&] {
+    order.push_back(2);
+    loop_.stop();
+  }};
+  const auto began = timer_wheel::clock::now();
+  loop_.arm(hour, began + 1h);
+  loop_.post([&] { loop_.arm(soon, timer_wheel::clock::now() + 1ms); });
+  loop_.run();
+  EXPECT_THAT(order, ElementsAre(2));
+  EXPECT_LT(timer_wheel::clock::now() - began, 900ms);
+  hour.cancel();
+}
+
+// --- the connections of a loop ---------------------------------------------------------------------------------------
+
+class LoopConnections : public Loop {
+protected:
+  fake_connection& add(const std::string& name) {
+    const auto id = loop_connections::new_id();
+    auto made = std::make_unique<fake_connection>(noted_, name);
+    auto& c = *made;
+    all_.add(id, std::move(made));
+    ids_[name] = id;
+    return c;
+  }
+  std::uint64_t id(const std::string& name) { return ids_.at(name); }
+
+  fakes::happenings noted_;
+  std::map<std::string, std::uint64_t> ids_;
+  loop_connections all_{loop_};
+};
+
+stanza_ref message(std::string_view id) {
+  return stanza_builder{stanza_kind::message, stanza_type::chat, *jid::parse("a@a.example/x"),
+                        *jid::parse("b@a.example"), id}
+      .finish();
+}
+
+TEST_F(LoopConnections, AreFoundWhileTheyLast) {
+  add("a");
+  add("b");
+  EXPECT_NE(id("a"), id("b"));
+  EXPECT_EQ(2U, all_.size());
+  EXPECT_NE(nullptr, all_.find(id("a")));
+  all_.remove(id("a"));
+  EXPECT_EQ(nullptr, all_.find(id("a")));
+  EXPECT_EQ(1U, all_.size());
+  all_.remove(id("a"));  // twice is once
+  EXPECT_EQ(1U, all_.size());
+}
+
+TEST_F(LoopConnections, OneThatIsRemovedLivesToTheEndOfTheTurn) {
+  auto& a = add("a");
+  a.then = [&](std::string_view) {
+    all_.remove(id("a"));
+    a.then = [](std::string_view) {};  // itself is still there
+  };
+  all_.readable(id("a"));
+  EXPECT_THAT(noted_, ElementsAre("a: readable"));
+  all_.readable(id("a"));
+  all_.writable(id("a"));
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("a: readable", "a: destroyed"));
+}
+
+TEST_F(LoopConnections, AFaultIsItsConnectionsOwn) {
+  auto& a = add("a");
+  add("b");
+  a.then = [](std::string_view call) { throw std::runtime_error{"no " + std::string{call}}; };
+  all_.readable(id("a"));
+  all_.writable(id("a"));
+  all_.has_output(id("a"));
+  all_.has_output(id("b"));
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("a: readable", "a: fault no readable", "a: writable", "a: fault no writable",
+                                  "a: flush", "a: fault no flush", "b: flush"));
+}
+
+TEST_F(LoopConnections, OutputIsFlushedOnceATurn) {
+  add("a");
+  add("b");
+  all_.has_output(id("b"));
+  all_.has_output(id("a"));
+  EXPECT_THAT(noted_, IsEmpty());
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("b: flush", "a: flush"));
+  turn();
+  EXPECT_THAT(noted_, SizeIs(2));
+}
+
+TEST_F(LoopConnections, OutputMadeByAFlushWaitsForTheNextTurn) {
+  auto& a = add("a");
+  add("b");
+  bool again = true;
+  a.then = [&](std::string_view) {
+    if (std::exchange(again, false)) {
+      all_.has_output(id("a"));
+      all_.has_output(id("b"));
+    }
+  };
+  all_.has_output(id("a"));
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("a: flush", "a: flush", "b: flush"));
+}
+
+TEST_F(LoopConnections, AllAreDismissedThoughSomeGoMeanwhile) {
+  for (const auto* name : {"a", "b", "c"}) {
+    add(name).then = [this](std::string_view) {
+      for (const auto& [n, i] : ids_) {
+        all_.remove(i);  // the first that is told takes all with it
+      }
+    };
+  }
+  all_.dismiss_all(stream_condition::system_shutdown, cause::shutdown, "bye");
+  EXPECT_THAT(noted_, SizeIs(1));
+  EXPECT_THAT(noted_.front(), ::testing::EndsWith(": dismiss system-shutdown shutdown bye"));
+  EXPECT_EQ(0U, all_.size());
+}
+
+TEST_F(LoopConnections, ClearingEndsAllThoughTheyLookForEachOther) {
+  add("a").then = [](std::string_view) {};
+  add("b");
+  all_.remove(id("b"));
+  all_.clear();
+  EXPECT_THAT(noted_, UnorderedElementsAre("a: destroyed", "b: destroyed"));
+  EXPECT_EQ(0U, all_.size());
+}
+
+class Connections : public LoopConnections {
+protected:
+  session_ref ref(const std::string& name) { return {0, id(name)}; }
+  connections everything_{{&all_}};
+};
+
+TEST_F(Connections, SendingFromElsewhereIsPostedInOrder) {
+  add("a");
+  everything_.send(ref("a"), message("1"));
+  everything_.send(ref("a"), message("2"));
+  everything_.send({0, 999'999'999}, message("3"));
+  everything_.dismiss(ref("a"), stream_condition::conflict, cause::policy, "again");
+  EXPECT_THAT(noted_, IsEmpty());
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("a: send 1", "a: send 2", "a: dismiss conflict policy again"));
+}
+
+TEST_F(Connections, SendingOnItsLoopHappensAtOnce) {
+  add("a");
+  loop_.post([this] {
+    everything_.send(ref("a"), message("1"));
+    noted_.emplace_back("and on");
+    loop_.stop();
+  });
+  loop_.run();
+  EXPECT_THAT(noted_, ElementsAre("a: send 1", "and on"));
+}
+
+TEST_F(Connections, ClosingTellsWhetherItWasThere) {
+  add("a");
+  std::vector<bool> told;
+  const auto tell = [&](bool was_there) { told.push_back(was_there); };
+  everything_.close(ref("a"), stream_condition::reset, "by an operator", tell);
+  everything_.close({0, 999'999'999}, stream_condition::reset, "", tell);
+  everything_.close({7, id("a")}, stream_condition::reset, "", tell);  // a loop that does not exist
+  turn();
+  EXPECT_THAT(told, UnorderedElementsAre(true, false, false));
+  EXPECT_THAT(noted_, ElementsAre("a: dismiss reset policy by an operator"));
+}
+
+TEST_F(Connections, ListsEveryLoops) {
+  loop other{1, metrics_.cell(0)};
+  loop_connections more{other};
+  connections both{{&all_, &more}};
+  add("a");
+  add("b");
+  more.add(loop_connections::new_id(), std::make_unique<fake_connection>(noted_, "c"));
+  EXPECT_EQ(3U, both.size());
+  std::vector<std::string> peers;
+  both.list([&](auto all) {
+    for (const auto& i : all) {
+      peers.push_back(i.peer);
+    }
+  });
+  turn();
+  EXPECT_THAT(peers, IsEmpty());  // one loop has yet to say
+  other.context().poll();
+  EXPECT_THAT(peers, UnorderedElementsAre("a", "b", "c"));
+}
+
+}  // namespace
+}  // namespace comity::connection
