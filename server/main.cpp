@@ -41,9 +41,9 @@ int serve(const std::filesystem::path& file, bool check_only) {
   if (!settings) {
     return refuse(settings.error());
   }
-  auto certificates = comity::config::check_certificates(*settings);
-  if (!certificates) {
-    return refuse(certificates.error());
+  auto files = comity::config::check_files(*settings);
+  if (!files) {
+    return refuse(files.error());
   }
   if (check_only) {
     return EX_OK;
@@ -51,7 +51,7 @@ int serve(const std::filesystem::path& file, bool check_only) {
   raise_descriptor_limit();
   (void)std::signal(SIGPIPE, SIG_IGN);
   comity::server_log log{{.settings = settings->log}};
-  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*certificates), log);
+  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(files->certificates), log);
   if (!daemon) {
     (void)log.flush(std::chrono::seconds{1});
     say("comityd: " + daemon.error());

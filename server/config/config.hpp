@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/config/settings.hpp"
+#include "tls/chain.hpp"
 #include "tls/context.hpp"
 
 namespace comity::config {
@@ -36,6 +37,20 @@ struct fault {
 /// Loads every host's certificate and key; a fault stands where the file is named.
 [[nodiscard]] std::expected<std::shared_ptr<const tls::certificate_table>, std::vector<fault>> check_certificates(
     const settings&);
+
+/// Loads the authorities that other servers' certificates are judged by; a fault stands at tls.ca_file.
+[[nodiscard]] std::expected<std::shared_ptr<const tls::trust_store>, std::vector<fault>> check_authorities(
+    const settings&);
+
+/// What is wrong with the files that [dns] names: each must be there and readable.
+[[nodiscard]] std::vector<fault> check_dns_files(const settings&);
+
+/// Everything that files are read for, checked; all faults at once, in the order of their places.
+struct checked_files {
+  std::shared_ptr<const tls::certificate_table> certificates;
+  std::shared_ptr<const tls::trust_store> authorities;  // nullptr where s2s is off
+};
+[[nodiscard]] std::expected<checked_files, std::vector<fault>> check_files(const settings&);
 
 /// The keys in which `next` differs from `running` and which a reload leaves as they are: the caller keeps what runs
 /// and tells the operator. ("server.threads", "listen".)

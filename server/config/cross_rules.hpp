@@ -13,10 +13,6 @@
 
 namespace comity::config {
 
-struct position {
-  int line = 1, column = 1;
-};
-
 /// Where a value stands in the file, by "table.key". Nothing for one that was refused on its own; absent for a default.
 using value_places = std::map<std::string, std::optional<position>, std::less<>>;
 

@@ -329,6 +329,9 @@ private:
     } else if (auto value = read_value(o.row.kind, raw, directory_)) {
       o.put(owner, std::move(*value));
       places_.emplace(name, at);
+      if constexpr (std::is_same_v<Owner, settings>) {
+        owner.places.emplace(name, at);
+      }
       return;
     } else {
       refuse(at, fmt::format("{} = {} {}; write {}", name, written(raw), value.error(), describe(o.row.kind)));

@@ -121,8 +121,16 @@ struct metrics_settings {
   config::address address;
 };
 
+/// Where a value stands in the file.
+struct position {
+  int line = 1, column = 1;
+  friend bool operator==(const position&, const position&) = default;
+};
+
 struct settings {
   std::filesystem::path file;  // as given, for messages
+  /// Of values that the file holds, by "table.key", for faults found later; not of what is in [[tables]].
+  std::map<std::string, position, std::less<>> places;
   server_settings server;
   log_settings log;
   storage_settings storage;

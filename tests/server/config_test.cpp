@@ -281,6 +281,30 @@ TEST_F(ConfigFile, CertificateFilesAreFaultsAtTheirPlace) {
   EXPECT_THAT(result.error().at(0).text, HasSubstr("host.certificate = \"" + (directory_ / "c.crt").string() + "\" "));
 }
 
+TEST_F(ConfigFile, FilesForOtherServersAreFaultsAtTheirPlace) {
+  const auto all = load(file(std::string{one_host} +
+                             "[tls]\nca_file = \"ca.pem\"\n[dns]\nroot_hints = \"hints\"\ntrust_anchors = [\".\"]\n"));
+  ASSERT_TRUE(all);
+  const auto result = check_files(*all);
+  ASSERT_FALSE(result);
+  std::vector<std::string> where;
+  for (const auto& f : result.error()) {
+    where.push_back(std::to_string(f.line) + " " + f.text.substr(0, f.text.find(' ')));
+  }
+  EXPECT_THAT(where, ElementsAre("3 host.certificate", "4 host.private_key", "6 tls.ca_file", "8 dns.root_hints",
+                                 "9 dns.trust_anchors"));
+}
+
+TEST_F(ConfigFile, FilesForOtherServersDoNotMatterWithoutThem) {
+  const auto all = load(file("[s2s]\nenabled = false\n" + std::string{one_host} + "[tls]\nca_file = \"ca.pem\"\n"));
+  ASSERT_TRUE(all);
+  const auto result = check_files(*all);
+  ASSERT_FALSE(result);
+  for (const auto& f : result.error()) {
+    EXPECT_THAT(f.text, testing::StartsWith("host."));
+  }
+}
+
 TEST(ConfigReload, NamesWhatTakesARestart) {
   const std::string host = one_host;
   const auto running = loaded(host);
