@@ -197,22 +197,17 @@ class Sessions:
             self._presence(asking, asked.jid, None, seconds)
         for shown, watching in ((a, b), (b, a)):
             watching.presence.clear()
-            shown.client.presence(content="<show>away</show><status>changed</status>")
-            found = self._presence(watching, shown.jid, None, seconds)
-            if found.findtext(f"{{{CLIENT}}}status") != "changed":
-                raise AssertionError(f"{watching.jid} does not see what {shown.jid} changed")
+            # An earlier presence may still be on its way.
+            status = f"changed {next(self.numbers)}"
+            shown.client.presence(content=f"<show>away</show><status>{status}</status>")
+            self._presence(watching, shown.jid, None, seconds, status)
             shown.client.presence()
-            self._presence(watching, shown.jid, None, seconds)
 
-    def _presence(self, user, sender, kind, seconds):
-        def found():
-            for element in list(user.presence):
-                if element.get("from", "").split("/")[0] == sender and element.get("type") == kind:
-                    user.presence.remove(element)
-                    return element
-            return None
-        taken = []
-        self.wait(lambda: taken or taken.extend(filter(lambda each: each is not None, [found()])) or taken,
-                  lambda: f"{user.jid} gets presence {kind or 'available'} from {sender}; it has "
+    def _presence(self, user, sender, kind, seconds, status=None):
+        def fits(element):
+            return (element.get("from", "").split("/")[0] == sender and element.get("type") == kind
+                    and status in (None, element.findtext(f"{{{CLIENT}}}status")))
+        self.wait(lambda: any(map(fits, user.presence)),
+                  lambda: f"{user.jid} gets presence {kind or 'available'} {status or ''} from {sender}; it has "
                           f"{[(each.get('from'), each.get('type')) for each in user.presence]}", seconds)
-        return taken[0]
+        user.presence.remove(next(filter(fits, user.presence)))
