@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "connection/connection_metrics.hpp"
+#include "connection/transport/tcp_options.hpp"
 
 namespace comity::connection {
 
@@ -27,19 +27,6 @@ constexpr std::chrono::milliseconds pause{100};
 
 std::string reason(int error) {
   return std::generic_category().message(error);
-}
-
-/// A dead peer is found by the kernel: probes after a minute of silence, and a minute for bytes nobody acknowledges.
-void set_up(int socket) {
-  const auto set = [socket](int level, int option, int value) {
-    (void)::setsockopt(socket, level, option, &value, sizeof value);
-  };
-  set(IPPROTO_TCP, TCP_NODELAY, 1);
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
-  set(IPPROTO_TCP, TCP_KEEPINTVL, 20);
-  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
 }
 
 /// "192.0.2.7:51234", "[2001:db8::7]:51234"; an IPv4-mapped address as IPv4.
@@ -108,7 +95,7 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
       ::close(socket);
       return;
     }
-    set_up(socket);
+    set_tcp_options(socket);
     take({socket, text_of(from), method, std::move(*permit)});
   }
 

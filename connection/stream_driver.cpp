@@ -221,13 +221,14 @@ void stream_driver::upgrade(std::string last_words) {
 }
 
 /// RFC 6120 §5.4.2.3: <proceed/>, and TLS with the very next byte. Refused where something else stands there already;
-/// what stands there where we connect is left to OpenSSL, which refuses it as no ServerHello (E03).
+/// where we connect, nothing may stand there at all before our ClientHello (E03, THREATS B2).
 void stream_driver::upgrade_if_due() {
   if (!last_words_ || ended_) {
     return;
   }
   const auto last_words = *std::exchange(last_words_, std::nullopt);
-  if (role_ == tls_role::accepts && wire_.before_tls() == wire::next_bytes::other) {
+  const auto next = wire_.before_tls();
+  if (next == wire::next_bytes::other || (role_ == tls_role::connects && next == wire::next_bytes::tls)) {
     return tls_refused();
   }
   tls_by_ = begin_phase(phase::stream) + tls_timeout_;
@@ -310,18 +311,23 @@ void stream_driver::send_bytes(std::string_view bytes) {
 }
 
 void stream_driver::send_stanza(stanza_ref stanza) {
-  const auto kind = stanza->kind();
-  const auto error = stanza->own_error();
-  if (!wire_.queue().push(std::move(stanza))) {
-    metrics().send_queue_overflowed(route_);
+  if (!try_stanza(stanza)) {
     wire_.queue().drop_unstarted();
-    return dismiss(stream_condition::resource_constraint, cause::limit, "send queue full");
+    dismiss(stream_condition::resource_constraint, cause::limit, "send queue full");
   }
-  metrics().stanza_sent(route_, kind);
-  if (error) {
+}
+
+bool stream_driver::try_stanza(const stanza_ref& stanza) {
+  if (!wire_.queue().push(stanza)) {
+    metrics().send_queue_overflowed(route_);
+    return false;
+  }
+  metrics().stanza_sent(route_, stanza->kind());
+  if (const auto error = stanza->own_error()) {
     metrics().stanza_error_sent(route_.scope, *error);
   }
   wire_.want_flush();
+  return true;
 }
 
 void stream_driver::write() {

@@ -13,9 +13,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "connection/connection_info.hpp"
 #include "connection/log.hpp"
@@ -80,6 +82,11 @@ protected:
   /// Queues a stanza. Where the reader is too slow for it (THREATS F4), what it has not begun to get is given up, and
   /// so is the stream: dismiss(resource_constraint).
   void send_stanza(stanza_ref);
+  /// Queues a stanza. False, and nothing of it queued, where the reader is too slow; what then is the caller's to say.
+  [[nodiscard]] bool try_stanza(const stanza_ref&);
+  /// Takes back the stanzas of which the peer has not got a byte.
+  [[nodiscard]] std::vector<stanza_ref> take_unwritten() { return wire_.queue().take_unstarted(); }
+  [[nodiscard]] std::shared_ptr<const tls::session> take_session() { return wire_.take_session(); }
   /// TLS comes next (RFC 6120 §5.4.3): called while the element that leads to it is being taken. `last_words` go out in
   /// clear before it: <proceed/> of the side that accepts, nothing of the one that connects.
   void upgrade(std::string last_words);

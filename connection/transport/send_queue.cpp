@@ -54,6 +54,19 @@ void send_queue::written(std::string_view given, std::size_t count) {
   unsent_.assign(given.substr(count));
 }
 
+std::vector<stanza_ref> send_queue::take_unstarted() {
+  std::vector<stanza_ref> taken;
+  std::erase_if(items_, [&](item& i) {
+    if (!i.stanza) {
+      return false;
+    }
+    bytes_ -= i.stanza->wire_size();
+    taken.push_back(std::move(i.stanza));
+    return true;
+  });
+  return taken;
+}
+
 void send_queue::drop_unstarted() {
   items_.clear();
   bytes_ = unsent_.size();

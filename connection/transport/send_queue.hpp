@@ -32,6 +32,9 @@ public:
   /// `count` of the bytes that next() gave are on their way; the rest is kept.
   void written(std::string_view given, std::size_t count);
 
+  /// Takes out the stanzas of which not a byte has been given to the socket, in their order. What is left is written as
+  /// if they had never been there.
+  [[nodiscard]] std::vector<stanza_ref> take_unstarted();
   /// Forgets all that has not begun to be written (a stanza begun is finished, so that what follows is well-formed).
   void drop_unstarted();
   /// Gives memory back.

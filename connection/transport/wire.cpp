@@ -103,8 +103,12 @@ wire::next_bytes wire::before_tls() {
 }
 
 void wire::accept_tls(const tls::server_context& context, std::span<const std::string_view> alpn,
-                      std::string_view default_domain) {
-  tls_.accept(context, alpn, default_domain);
+                      std::string_view default_domain, tls::client_certificate wanted) {
+  tls_.accept(context, alpn, default_domain, wanted);
+}
+
+void wire::connect_tls(const tls::client_context& context, const tls::connect_options& options) {
+  tls_.connect(context, options);
 }
 
 tls::io_result wire::handshake() {

@@ -40,11 +40,16 @@ public:
   [[nodiscard]] next_bytes before_tls();
 
   /// Begins TLS as the server, in place of whatever was spoken before; then handshake() until it is done.
-  void accept_tls(const tls::server_context&, std::span<const std::string_view> alpn, std::string_view default_domain);
+  void accept_tls(const tls::server_context&, std::span<const std::string_view> alpn, std::string_view default_domain,
+                  tls::client_certificate = tls::client_certificate::not_requested);
+  /// The same as the client.
+  void connect_tls(const tls::client_context&, const tls::connect_options&);
   /// One step; waits for writability itself where it has to. want_read: wait_readable() is the caller's to call.
   [[nodiscard]] tls::io_result handshake();
   [[nodiscard]] tls::io_result read(std::span<char> into);
   [[nodiscard]] const tls::stream& tls() const noexcept { return tls_; }
+  /// The newest session that the server gave since the last call, or nullptr.
+  [[nodiscard]] std::shared_ptr<const tls::session> take_session() { return tls_.take_session(); }
 
   [[nodiscard]] send_queue& queue() noexcept { return queue_; }
   [[nodiscard]] const send_queue& queue() const noexcept { return queue_; }
