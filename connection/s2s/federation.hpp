@@ -1,47 +1,32 @@
 // connection/s2s/federation.hpp: the way to all remote domains, over all loops.
 //
-// Everything about one pair of domains (local, remote) that goes out, its queue, discovery, attempts and stream, lives
+// Everything about one pair of domains (ours, theirs) that goes out, its queue, discovery, attempts and stream, lives
 // on one loop, the pair's home, chosen by the names; so no lock guards it. Calls may come on any thread: they are
 // posted to the home, in order for any one caller.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "connection/connection_info.hpp"
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
+#include "connection/negotiation/domain_flow.hpp"
+#include "connection/negotiation/stream_feature.hpp"
 #include "connection/s2s/explanation.hpp"
+#include "connection/s2s/s2s_collaborators.hpp"
 #include "connection/s2s/s2s_host.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
 
-namespace comity::tls {
-class server_context;
-class client_context;
-class session_cache;
-}  // namespace comity::tls
-
-namespace comity::dns {
-class resolver;
-}
-
 namespace comity::connection {
 
-class outbound_links;
 class s2s_metrics;
-struct s2s_collaborators;
-
-/// Two domains, ours and theirs, both enforced. Swapped they would be another pair, hence the type.
-struct domain_pair {
-  std::string local;
-  std::string remote;
-  friend auto operator<=>(const domain_pair&, const domain_pair&) = default;
-};
+class connect_budget;
 
 class federation {
 public:
@@ -58,7 +43,7 @@ public:
     random_below random;  // any thread
   };
   explicit federation(const collaborators&);
-  /// The loops must have stopped.
+  /// The loops must have stopped, and the connections on them be gone.
   ~federation();
   federation(const federation&) = delete;
   federation& operator=(const federation&) = delete;
@@ -66,24 +51,41 @@ public:
   /// What streams on that loop work with, serve_server() above all.
   [[nodiscard]] const s2s_collaborators& on(std::size_t loop) const noexcept;
 
-  /// Takes a stanza from a local to a remote domain; from here on it is delivered, or its sender told, once. Any
-  /// thread.
+  /// Takes a stanza from a local to a remote domain; from here on it is delivered, or its sender told, once.
   void send(stanza_ref);
 
   /// Resolves and, unless `dry_run`, connects anew beside what is there, as far as an authenticated stream, and tells
-  /// every step. `done` is called once, on some loop.
-  void explain(domain_pair, bool dry_run, std::move_only_function<void(explanation)> done);
+  /// every step. The flow is from a domain of ours to theirs. `done` is called once, on some loop.
+  void explain(domain_flow, bool dry_run, std::move_only_function<void(explanation)> done);
 
-  /// Ends every stream to and from the domain, and what waits for it is bounced. Any thread.
+  /// Ends every stream to and from the domain, and what waits for it is bounced.
   void close(std::string remote, std::string text);
 
   /// The first phase of stopping: what waits is bounced with <remote-server-timeout/>, nothing is dialled any more, and
-  /// every stream to a peer says <system-shutdown/>. Any thread.
+  /// every stream to or from a peer says <system-shutdown/>.
   void stop();
+
+  // --- for streams ---------------------------------------------------------------------------------------------------
+
+  /// Asks the flow's sender, as its authoritative server, about a key. `done` is called once, on some loop.
+  void verify(verify_key, std::shared_ptr<connect_budget>, std::move_only_function<void(key_verdict)> done);
+  /// A stream that the peer opened may carry the flow, away from us (XEP-0288); it sends what it is given by carry().
+  void offer(domain_flow, session_ref, std::optional<std::uint32_t> max_bytes);
+  /// It is over. It was given `taken` stanzas of the flow, and has not written these; what is given to it from now on
+  /// it hands to returned().
+  void withdrawn(domain_flow, std::uint64_t stream, std::size_t taken, std::vector<stanza_ref> unwritten);
+  void returned(stanza_ref);
+  /// Gives a stanza to a stream that was offered.
+  void carry(session_ref, stanza_ref);
 
 private:
   struct state;
   std::unique_ptr<state> state_;
 };
+
+/// The domains between which a stanza goes.
+[[nodiscard]] inline domain_flow flow_of(const stanza& s) {
+  return {.sender = std::string{s.from().domainpart()}, .target = std::string{s.to().domainpart()}};
+}
 
 }  // namespace comity::connection

@@ -31,6 +31,7 @@ struct s2s_collaborators {
   const tls::client_context& client_tls;  // and to those we go to
   tls::session_cache& sessions;           // theirs, to be resumed
   s2s_metrics_cell& metrics;              // of this loop
+  random_below random;
   log::sink& log;
 };
 

@@ -1,0 +1,490 @@
+#include "connection/s2s/dialler.hpp"
+
+#include <algorithm>
+#include <asio.hpp>
+#include <map>
+#include <utility>
+
+#include "connection/jid.hpp"
+#include "connection/s2s/dial_schedule.hpp"
+#include "connection/transport/tcp_connect.hpp"
+#include "dns/service_resolver.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+using clock = dial_schedule::clock;
+
+/// THREATS E2: one search takes no longer than this, unless the operator gives a single address more.
+constexpr std::chrono::seconds search_time{30};
+
+method method_of(const dns::target& t) {
+  return t.direct_tls ? method::direct_tls : method::starttls;
+}
+
+/// An address is remembered to be ill for what it does to everybody, not for what it is to one domain.
+bool blames_endpoint(cause c) {
+  return c == cause::tcp_refused || c == cause::tcp_unreachable || c == cause::tcp_timeout || c == cause::tls_timeout ||
+         c == cause::stream_timeout;
+}
+
+std::string line_of(const dns::traced_query& q) {
+  std::string line{to_string(q.asked.type)};
+  line +=
+      " " + q.asked.name + ": " + std::string{to_string(q.got.result)} + ", " + std::string{to_string(q.got.security)};
+  for (const auto& r : q.got.srv) {
+    line += "; " + std::to_string(r.priority) + " " + std::to_string(r.weight) + " " + std::to_string(r.port) + " " +
+            (r.target.empty() ? "." : r.target);
+  }
+  for (const auto& a : q.got.addresses) {
+    line += "; " + a.text();
+  }
+  for (const auto& r : q.got.tlsa) {
+    line += "; " + std::to_string(r.usage) + " " + std::to_string(r.selector) + " " + std::to_string(r.matching);
+  }
+  if (!q.got.why.empty()) {
+    line += " (" + q.got.why + ")";
+  }
+  return line;
+}
+
+std::string line_of(const dns::target& t) {
+  std::string line{to_string(t.source)};
+  line += ": " + t.host + " port " + std::to_string(t.port) + " by " + std::string{to_string(method_of(t))} +
+          ", priority " + std::to_string(t.priority) + ", delegation " + std::string{to_string(t.delegation)};
+  return line;
+}
+
+}  // namespace
+
+struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler::state> {
+  struct attempt {
+    std::size_t target;
+    dns::address address;
+    clock::time_point began;
+    std::unique_ptr<tcp_connect> tcp;  // until connected
+    std::uint64_t stream = 0;          // then
+  };
+
+  state(const s2s_collaborators& w, wish what, endpoint_health& h, dial_owner& o)
+      : with{w},
+        wanted{std::move(what)},
+        health{h},
+        owner{o},
+        settings{w.host.settings()},
+        resolver{w.dns, [&loop = w.loop.loop()](std::move_only_function<void()> work) { loop.post(std::move(work)); },
+                 [this](std::uint32_t greatest) { return static_cast<std::uint32_t>(with.random(greatest)); }},
+        timer{w.loop.loop().context()} {}
+
+  /// Runs `work` later, where this is still wanted.
+  template <typename Work>
+  void later(Work work) {
+    with.loop.loop().post([weak = weak_from_this(), work = std::move(work)]() mutable {
+      if (const auto self = weak.lock(); self && !self->over) {
+        work(*self);
+      }
+    });
+  }
+
+  // --- discovery -----------------------------------------------------------------------------------------------------
+
+  void discover() {
+    policy = with.host.policy(wanted.flow.target);
+    if (!policy.allow) {
+      return fail({.cause = cause::policy, .phase = phase::dns, .text = "not allowed", .bounce = {}});
+    }
+    discovery_began = clock::now();
+    if (policy.endpoint) {  // A13, RFC 6120 §3.2.3
+      const auto& fixed = *policy.endpoint;
+      return take_plan(dns::plan_of_override(to_a_labels(fixed.host), fixed.port, fixed.method == method::direct_tls));
+    }
+    resolver.find(to_a_labels(wanted.flow.target), dns::service::server,
+                  [this](const dns::service_plan& plan) { take_plan(plan); });
+  }
+
+  void take_plan(const dns::service_plan& plan) {
+    const auto self = shared_from_this();
+    std::vector<std::size_t> sizes;
+    for (const auto& group : plan.groups) {
+      sizes.push_back(group.size());
+      std::ranges::copy(group, std::back_inserter(targets));
+    }
+    endpoints.resize(targets.size());
+    const auto any = targets.empty() ? method::starttls : method_of(targets.front());
+    with.loop.metrics().phase_took(route_by(any), phase::dns, clock::now() - discovery_began);
+    if (plan.fault != dns::lookup_fault::none) {
+      with.loop.metrics().failed(route_by(any), phase::dns, cause_of(plan.fault));
+      return fail({.cause = cause_of(plan.fault), .phase = phase::dns, .text = plan.why, .bounce = {}});
+    }
+    // RFC 6120 §3.2.1: what is known when nothing at all can be tried.
+    last = {.cause = cause::no_address, .phase = phase::dns, .text = {}, .bounce = {}};
+    schedule.emplace(
+        dial_schedule::rules{.attempt_delay = settings->attempt_delay,
+                             .total = std::max<std::chrono::milliseconds>(search_time, settings->connect_timeout)},
+        sizes,
+        [this](std::size_t target, const dns::address& address) {
+          return health.healthy(endpoint_name(target, address), clock::now());
+        },
+        clock::now());
+    if (wanted.discover_only) {
+      return resolve_all();
+    }
+    run();
+  }
+
+  void resolve_all() {
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      resolver.find_endpoint(targets[i], [this, i](const dns::endpoint_addresses& known) {
+        if (over) {
+          return;
+        }
+        endpoints[i] = known;
+        const bool done = std::ranges::all_of(
+            endpoints, [](const auto& e) { return e && (e->complete() || e->fault != dns::lookup_fault::none); });
+        if (done) {
+          fail({.cause = cause::policy, .phase = phase::dns, .text = "nothing dialled", .bounce = {}});
+        }
+      });
+    }
+  }
+
+  void take_endpoint(std::size_t target, const dns::endpoint_addresses& known) {
+    endpoints[target] = known;
+    if (known.fault != dns::lookup_fault::none) {
+      attempt_record r;
+      r.began = std::chrono::system_clock::now();
+      r.target = targets[target].host;
+      r.method = method_of(targets[target]);
+      r.phase = phase::dns;
+      r.cause = cause_of(known.fault);
+      r.detail = known.why;
+      with.loop.metrics().failed(route_by(r.method), phase::dns, *r.cause);
+      note(r);
+    }
+    schedule->resolved(target, known, clock::now());
+    run();
+  }
+
+  // --- attempts ------------------------------------------------------------------------------------------------------
+
+  /// Does what the schedule says; whoever changes it calls this.
+  void run() {
+    if (std::exchange(busy, true)) {
+      again = true;
+      return;
+    }
+    const auto self = shared_from_this();
+    do {
+      again = false;
+      for (auto& c : schedule->due(clock::now())) {
+        std::visit([this](auto& command) { perform(command); }, c);
+        if (over) {
+          return;
+        }
+      }
+    } while (again);
+    busy = false;
+    if (schedule->exhausted()) {
+      if (schedule->out_of_time()) {
+        last.text = "out of time";
+      }
+      return fail(last);
+    }
+    arm();
+  }
+
+  void perform(dial_schedule::resolve& c) {
+    resolver.find_endpoint(targets[c.target], [this, target = c.target](const dns::endpoint_addresses& known) {
+      const auto self = shared_from_this();
+      if (!over) {
+        take_endpoint(target, known);
+      }
+    });
+  }
+
+  void perform(dial_schedule::start& c) {
+    const auto& target = targets[c.target];
+    const auto& made =
+        attempts
+            .emplace(c.attempt,
+                     attempt{.target = c.target, .address = c.address, .began = clock::now(), .tcp = nullptr})
+            .first->second;
+    // THREATS E1: judged is the address that is about to be connected to, whatever names led to it.
+    if (!settings->addresses.may_dial(c.address.bytes())) {
+      return end_attempt(c.attempt, phase::tcp, cause::address_forbidden, "forbidden by [s2s] forbidden_addresses");
+    }
+    if (wanted.budget && !wanted.budget->take()) {
+      return end_attempt(c.attempt, phase::tcp, cause::limit, "too many connections for one peer's questions");
+    }
+    with.loop.metrics().attempted(route_by(method_of(target)));
+    if (with.log.enabled(log::level::debug)) {
+      with.log.write(log::level::debug, "s2s.attempt",
+                     {{"peer", wanted.flow.target},
+                      {"local", wanted.flow.sender},
+                      {"address", endpoint_text(made.address, target.port)},
+                      {"target", target.host},
+                      {"method", to_string(method_of(target))},
+                      {"source", to_string(target.source)}});
+    }
+    attempts.at(c.attempt).tcp = std::make_unique<tcp_connect>(
+        with.loop.loop(), c.address, target.port, [this, id = c.attempt](std::expected<int, tcp_connect::failure> got) {
+          const auto self = shared_from_this();
+          got ? connected(id, *got) : end_attempt(id, phase::tcp, got.error().cause, got.error().text);
+        });
+  }
+
+  void connected(dial_schedule::attempt_id id, int descriptor) {
+    auto& a = attempts.at(id);
+    const auto& target = targets[a.target];
+    with.loop.metrics().phase_took(route_by(method_of(target)), phase::tcp, clock::now() - a.began);
+    auto made =
+        std::make_unique<outbound_stream>(with, settings,
+                                          outbound_stream::call{.flow = wanted.flow,
+                                                                .trust = policy.trust,
+                                                                .target = target,
+                                                                .endpoint = facts_of(target, *endpoints[a.target]),
+                                                                .address = a.address,
+                                                                .began = a.began},
+                                          descriptor, this);
+    const auto finished = std::move(a.tcp);  // it is calling
+    a.stream = made->id();
+    with.loop.add(a.stream, std::move(made));
+    with.loop.on(a.stream, [](live_connection& c) { static_cast<outbound_stream&>(c).begin(); });
+  }
+
+  void perform(dial_schedule::authenticate& c) {
+    if (auto* stream = stream_of(attempts.at(c.attempt))) {
+      owner.reached(*stream);
+    }
+  }
+
+  void perform(dial_schedule::cancel& c) {
+    const auto found = attempts.find(c.attempt);
+    if (found == attempts.end()) {
+      return;
+    }
+    auto& target = targets[found->second.target];
+    auto* stream = stream_of(found->second);
+    if (stream == nullptr) {  // in TCP: nobody else will count it
+      with.loop.metrics().failed(route_by(method_of(target)), phase::tcp,
+                                 schedule->out_of_time() ? cause::tcp_timeout : cause::shutdown);
+    }
+    attempts.erase(found);
+    if (stream != nullptr) {
+      stream->abandon();
+    }
+  }
+
+  /// An attempt that no stream has told of: it failed before there was one.
+  void end_attempt(dial_schedule::attempt_id id, phase where, cause why, std::string text) {
+    const auto a = std::move(attempts.at(id));
+    attempts.erase(id);
+    const auto& target = targets[a.target];
+    attempt_record r;
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - a.began);
+    r.began = std::chrono::system_clock::now() - took;
+    r.took = took;
+    r.target = target.host;
+    r.address = endpoint_text(a.address, target.port);
+    r.method = method_of(target);
+    r.phase = where;
+    r.cause = why;
+    r.detail = std::move(text);
+    with.loop.metrics().failed(route_by(r.method), where, why);
+    with.log.write(log::level::info, "s2s.failed",
+                   {{"peer", wanted.flow.target},
+                    {"direction", to_string(direction::outbound)},
+                    {"address", r.address},
+                    {"method", to_string(r.method)},
+                    {"phase", to_string(where)},
+                    {"cause", to_string(why)},
+                    {"detail", r.detail}});
+    note(r);
+    if (blames_endpoint(why)) {
+      health.failed(endpoint_name(a.target, a.address), clock::now(), settings->back_off, with.random);
+    }
+    schedule->failed(id, clock::now());
+    run();
+  }
+
+  void note(const attempt_record& r) {
+    last = {.cause = *r.cause, .phase = r.phase, .text = r.detail, .bounce = {}};
+    owner.tried(r);
+  }
+
+  // --- stream_owner --------------------------------------------------------------------------------------------------
+
+  void verified(outbound_stream& stream) override {
+    if (const auto id = attempt_of(stream)) {
+      schedule->verified(*id);
+      run();
+    }
+  }
+
+  void authorised(outbound_stream& stream, const action::flow_authorised& a) override {
+    const auto id = attempt_of(stream);
+    if (!id || a.flow != wanted.flow) {
+      return;
+    }
+    const auto& won = attempts.at(*id);
+    health.succeeded(endpoint_name(won.target, won.address));
+    attempts.erase(*id);  // it is the owner's
+    const auto self = shared_from_this();
+    end();
+    owner.tried(stream.record());
+    owner.connected(stream);
+  }
+
+  void refused(outbound_stream& stream, const action::flow_refused& r) override {
+    const auto id = attempt_of(stream);
+    if (!id || r.flow != wanted.flow) {
+      return;
+    }
+    const auto self = shared_from_this();
+    auto record = stream.record();
+    record.cause = r.cause;
+    record.phase = phase::authentication;
+    record.detail = r.text;
+    attempts.erase(*id);
+    stream.abandon();
+    note(record);
+    last.bounce = r.bounce;
+    schedule->failed(*id, clock::now());
+    run();
+  }
+
+  void answered(outbound_stream& /*stream*/, const key_verdict& v) override { owner.answered(v); }
+
+  void ended(outbound_stream& stream, stream_ending ending) override {
+    const auto id = attempt_of(stream);
+    if (!id || over) {
+      return;
+    }
+    const auto self = shared_from_this();
+    const auto a = std::move(attempts.at(*id));
+    attempts.erase(*id);
+    note(stream.record());
+    if (blames_endpoint(ending.cause)) {
+      health.failed(endpoint_name(a.target, a.address), clock::now(), settings->back_off, with.random);
+    }
+    schedule->failed(*id, clock::now());
+    run();
+  }
+
+  // --- time and the end ----------------------------------------------------------------------------------------------
+
+  void arm() {
+    auto next = schedule->wake();
+    for (const auto& [id, a] : attempts) {
+      if (a.tcp) {
+        const auto by = a.began + settings->connect_timeout;
+        next = next ? std::min(*next, by) : by;
+      }
+    }
+    if (!next) {
+      timer.cancel();
+      return;
+    }
+    timer.expires_at(*next);
+    timer.async_wait([weak = weak_from_this()](std::error_code aborted) {
+      if (const auto self = weak.lock(); self && !aborted && !self->over) {
+        self->expired();
+      }
+    });
+  }
+
+  void expired() {
+    const auto now = clock::now();
+    std::vector<dial_schedule::attempt_id> late;
+    for (const auto& [id, a] : attempts) {
+      if (a.tcp && a.began + settings->connect_timeout <= now) {
+        late.push_back(id);
+      }
+    }
+    for (const auto id : late) {
+      if (!over && attempts.contains(id)) {
+        end_attempt(id, phase::tcp, cause::tcp_timeout, "no answer");
+      }
+    }
+    if (!over) {
+      run();
+    }
+  }
+
+  void fail(dial_failure why) {
+    const auto self = shared_from_this();
+    end();
+    owner.failed(why);
+  }
+
+  /// Lets go of everything that is under way.
+  void end() {
+    over = true;
+    timer.cancel();
+    for (const auto& [id, a] : std::exchange(attempts, {})) {
+      if (auto* stream = stream_of(a)) {
+        stream->abandon();
+      }
+    }
+  }
+
+  [[nodiscard]] outbound_stream* stream_of(const attempt& a) const {
+    return a.stream == 0 ? nullptr : static_cast<outbound_stream*>(with.loop.find(a.stream));
+  }
+  [[nodiscard]] std::optional<dial_schedule::attempt_id> attempt_of(const outbound_stream& stream) const {
+    for (const auto& [id, a] : attempts) {
+      if (a.stream == stream.id()) {
+        return id;
+      }
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] std::string endpoint_name(std::size_t target, const dns::address& address) const {
+    return endpoint_text(address, targets[target].port);
+  }
+  static route route_by(method m) { return {scope::s2s, direction::outbound, m}; }
+
+  s2s_collaborators with;
+  wish wanted;
+  endpoint_health& health;
+  dial_owner& owner;
+  std::shared_ptr<const s2s_settings> settings;
+  peer_policy policy;
+  dns::service_resolver resolver;
+  asio::steady_timer timer;
+  clock::time_point discovery_began;
+  std::vector<dns::target> targets;
+  std::vector<std::optional<dns::endpoint_addresses>> endpoints;
+  std::optional<dial_schedule> schedule;
+  std::map<dial_schedule::attempt_id, attempt> attempts;
+  dial_failure last;
+  bool busy = false;   // run() is at work
+  bool again = false;  // and has to look once more
+  bool over = false;
+};
+
+dialler::dialler(const s2s_collaborators& with, wish what, endpoint_health& health, dial_owner& owner)
+    : state_{std::make_shared<state>(with, std::move(what), health, owner)} {
+}
+
+dialler::~dialler() {
+  state_->end();
+}
+
+void dialler::begin() {
+  state_->later([](state& s) { s.discover(); });
+}
+
+std::vector<std::string> dialler::discovery() const {
+  std::vector<std::string> lines;
+  for (const auto& q : state_->resolver.trace()) {
+    lines.push_back(line_of(q));
+  }
+  for (const auto& t : state_->targets) {
+    lines.push_back(line_of(t));
+  }
+  return lines;
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,67 @@
+// connection/s2s/dialler.hpp: one search for a stream to a remote domain: discovery, attempts by dial_schedule's order,
+// and the winner.
+//
+// A failure in any phase, from the DNS to authentication, goes on to the next endpoint, and its cause is kept. Owned by
+// who wants the stream; its loop's thread. Destroying it calls off everything that is under way. No callback comes
+// within begin(); within any callback it may be destroyed.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connection/negotiation/domain_flow.hpp"
+#include "connection/s2s/back_off.hpp"
+#include "connection/s2s/connect_budget.hpp"
+#include "connection/s2s/explanation.hpp"
+#include "connection/s2s/outbound_stream.hpp"
+#include "connection/s2s/s2s_collaborators.hpp"
+
+namespace comity::connection {
+
+struct dial_failure {
+  connection::cause cause = cause::internal;  // of the last attempt
+  connection::phase phase = phase::dns;
+  std::string text;
+  /// What senders are told, where the peer's own answer says it better than the cause.
+  std::optional<stanza_condition> bounce;
+};
+
+class dial_owner {
+public:
+  virtual ~dial_owner() = default;
+  /// The winner may go on: choose() it, verify() by it, or both. May come again, should that one fail.
+  virtual void reached(outbound_stream&) = 0;
+  /// Its flow is authorised: it is the owner's from now on, and the dialler has nothing more to do.
+  virtual void connected(outbound_stream&) = 0;
+  virtual void answered(const key_verdict&) = 0;
+  virtual void tried(const attempt_record&) = 0;
+  /// Nothing is left to try.
+  virtual void failed(const dial_failure&) = 0;
+};
+
+class dialler {
+public:
+  struct wish {
+    domain_flow flow;
+    std::shared_ptr<connect_budget> budget = nullptr;  // none: as many connections as a domain is worth
+    bool discover_only = false;                        // ends in failed() with the plan known, and nothing dialled
+  };
+
+  /// `health` and `owner` outlive it.
+  dialler(const s2s_collaborators&, wish, endpoint_health& health, dial_owner& owner);
+  ~dialler();
+  dialler(const dialler&) = delete;
+  dialler& operator=(const dialler&) = delete;
+
+  void begin();
+  /// Each question to the DNS with its answer, and the endpoints in their order.
+  [[nodiscard]] std::vector<std::string> discovery() const;
+
+private:
+  struct state;
+  std::shared_ptr<state> state_;  // shared with what is posted, which finds it gone
+};
+
+}  // namespace comity::connection

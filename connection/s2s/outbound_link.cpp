@@ -1,0 +1,390 @@
+#include "connection/s2s/outbound_link.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "connection/s2s/federation.hpp"
+#include "connection/s2s/outbound_links.hpp"
+#include "connection/s2s/s2s_metrics.hpp"
+
+namespace comity::connection {
+
+namespace {
+
+/// How long the answer to a question about a key is waited for, a search for the peer included.
+constexpr std::chrono::seconds question_time{30};
+
+/// RFC 6120 §4.4: the peer said that it was leaving, or we did. Anything else is a loss.
+bool in_order(const stream_ending& e) {
+  return !e.received && !e.abrupt &&
+         (e.cause == cause::peer_closed || e.cause == cause::stream_timeout || e.cause == cause::cert_expired ||
+          e.cause == cause::policy);
+}
+
+}  // namespace
+
+stanza_condition bounce_condition(cause why) noexcept {
+  switch (why) {
+    case cause::dns_servfail:  // THREATS E3: not known, which is not "not there"
+    case cause::dns_timeout:
+    case cause::proxy_header:
+    case cause::tcp_refused:
+    case cause::tcp_unreachable:
+    case cause::tcp_timeout:
+    case cause::tls_alert:
+    case cause::tls_timeout:
+    case cause::stream_error:
+    case cause::stream_timeout:
+    case cause::auth_timeout:
+    case cause::peer_closed:
+    case cause::shutdown:
+    case cause::internal:
+      return stanza_condition::remote_server_timeout;
+    case cause::limit:
+      return stanza_condition::resource_constraint;
+    case cause::dns_nxdomain:
+    case cause::dns_bogus:
+    case cause::srv_unavailable:
+    case cause::no_address:
+    case cause::address_forbidden:
+    case cause::tls_not_offered:
+    case cause::alpn_mismatch:
+    case cause::cert_expired:
+    case cause::cert_not_yet_valid:
+    case cause::cert_name_mismatch:
+    case cause::cert_untrusted:
+    case cause::cert_missing:
+    case cause::dane_mismatch:
+    case cause::dane_unusable:
+    case cause::posh_mismatch:
+    case cause::host_unknown:
+    case cause::auth_rejected:
+    case cause::auth_no_common_mechanism:
+    case cause::dialback_invalid:
+    case cause::policy:
+      break;
+  }
+  return stanza_condition::remote_server_not_found;
+}
+
+outbound_link::outbound_link(outbound_links& all, domain_flow flow)
+    : all_{all}, flow_{std::move(flow)}, queue_{all.budget()} {
+}
+
+outbound_link::~outbound_link() {
+  all_.with().metrics.pending(counted_, 0);
+}
+
+// --- stanzas ---------------------------------------------------------------------------------------------------------
+
+void outbound_link::send(stanza_ref stanza) {
+  const auto now = clock::now();
+  if (all_.stopped()) {
+    return bounce({std::move(stanza)}, cause::shutdown, stanza_condition::remote_server_timeout, {});
+  }
+  const auto settings = all_.with().host.settings();
+  if (!carried() && back_off_.waiting(now) && back_off_.until() >= now + settings->queue.timeout) {
+    // Nothing will be tried before its time is up: better told now.
+    return bounce({std::move(stanza)}, last_.cause, last_.bounce.value_or(bounce_condition(last_.cause)), last_.text);
+  }
+  if (!queue_.push(stanza, now, settings->queue)) {
+    return bounce({std::move(stanza)}, cause::limit, stanza_condition::resource_constraint, "queue full");
+  }
+  pump();
+}
+
+/// Looks what can be done for what waits. Whoever changes anything calls this.
+void outbound_link::pump() {
+  flush();
+  if (all_.stopped() && !carried()) {
+    bounce(queue_.take_all(), cause::shutdown, stanza_condition::remote_server_timeout, {});
+  }
+  const auto unasked = [this] {
+    return std::ranges::any_of(questions_, [](const question& q) { return q.asked == 0; });
+  };
+  if (auto* stream = stream_of(stream_ != 0 ? stream_ : reached_); stream != nullptr && unasked()) {
+    ask(*stream);
+  }
+  const bool stanzas_wait = !queue_.empty() && !carried() && awaited_ == 0;
+  if (dialler_) {
+    if (auto* stream = stream_of(reached_); stream != nullptr && stanzas_wait && !std::exchange(chosen_, true)) {
+      stream->choose();
+    }
+  } else if (!all_.stopped()) {
+    // Who asks to be verified has just come from there, so the way is worth another try before its time.
+    if ((stanzas_wait && !back_off_.waiting(clock::now())) || (unasked() && stream_ == 0)) {
+      dial();
+    }
+  }
+  arm();
+  count_pending();
+  all_.look_at(flow_);
+}
+
+void outbound_link::flush() {
+  while (!queue_.empty() && carried()) {
+    auto stanza = queue_.pop();
+    auto* own = stream_of(stream_);
+    const auto most = own != nullptr ? own->max_bytes() : borrowed_ ? borrowed_->max_bytes : std::nullopt;
+    if (most && stanza->wire_size() > *most) {
+      // XEP-0478 §4: the peer has said that it would end the stream over this one (L03).
+      bounce({std::move(stanza)}, cause::limit, stanza_condition::policy_violation, "larger than the peer takes");
+    } else if (own != nullptr) {
+      own->take(std::move(stanza));
+    } else {
+      ++borrowed_->handed;
+      all_.with().federation.carry(borrowed_->stream, std::move(stanza));
+    }
+  }
+}
+
+void outbound_link::lost(std::uint64_t stream, stream_ending how) {
+  if (stream_ == stream) {
+    stream_ = 0;
+  }
+  for (auto& q : questions_) {
+    if (q.asked == stream) {
+      q.asked = 0;
+    }
+  }
+  const auto settings = all_.with().host.settings();
+  queue_.put_back(std::move(how.unwritten), clock::now(), settings->queue);
+  if (!in_order(how)) {
+    // RFC 6120 §3.3: after a loss, not all at the same moment (L06).
+    last_ = {.cause = how.cause, .phase = how.phase, .text = how.text, .bounce = {}};
+    back_off_.failed(clock::now(), settings->back_off, all_.with().random);
+  }
+  pump();
+}
+
+outbound_stream* outbound_link::stream_of(std::uint64_t id) const {
+  return id == 0 ? nullptr : static_cast<outbound_stream*>(all_.with().loop.find(id));
+}
+
+// --- streams of theirs -----------------------------------------------------------------------------------------------
+
+void outbound_link::offered(session_ref stream, std::optional<std::uint32_t> max_bytes) {
+  back_off_.succeeded();
+  if (carried() || awaited_ != 0 || all_.stopped()) {
+    return;
+  }
+  borrowed_ = borrowed{.stream = stream, .max_bytes = max_bytes};
+  if (questions_.empty()) {
+    drop_dialler();
+  }
+  pump();
+}
+
+void outbound_link::withdrawn(std::uint64_t stream, std::size_t taken, std::vector<stanza_ref> unwritten) {
+  if (!borrowed_ || borrowed_->stream.id != stream) {
+    return;
+  }
+  // Until those on their way back are here too, nothing is sent: their order is kept.
+  awaited_ = borrowed_->handed - taken;
+  borrowed_.reset();
+  returning_ = std::move(unwritten);
+  take_back();
+}
+
+void outbound_link::returned(stanza_ref stanza) {
+  --awaited_;
+  returning_.push_back(std::move(stanza));
+  take_back();
+}
+
+void outbound_link::take_back() {
+  if (awaited_ == 0) {
+    queue_.put_back(std::exchange(returning_, {}), clock::now(), all_.with().host.settings()->queue);
+    pump();
+  }
+}
+
+// --- keys ------------------------------------------------------------------------------------------------------------
+
+void outbound_link::verify(verify_key key, std::shared_ptr<connect_budget> budget, key_done done) {
+  if (all_.stopped()) {
+    return done({.flow = key.flow,
+                 .stream_id = key.stream_id,
+                 .valid = std::unexpected{stanza_condition::remote_server_timeout}});
+  }
+  questions_.push_back({.key = std::move(key),
+                        .budget = std::move(budget),
+                        .done = std::move(done),
+                        .deadline = clock::now() + question_time});
+  pump();
+}
+
+void outbound_link::ask(outbound_stream& stream) {
+  std::vector<verify_key> keys;
+  for (auto& q : questions_) {
+    if (q.asked == 0) {
+      q.asked = stream.id();
+      keys.push_back(q.key);
+    }
+  }
+  for (auto& k : keys) {
+    stream.verify(std::move(k));
+  }
+}
+
+void outbound_link::answered(const key_verdict& v) {
+  const auto found = std::ranges::find_if(questions_, [&](const question& q) {
+    return q.asked != 0 && q.key.flow == v.flow && q.key.stream_id == v.stream_id;
+  });
+  if (found == questions_.end()) {
+    return;
+  }
+  auto done = std::move(found->done);
+  questions_.erase(found);
+  done(v);
+  if (questions_.empty() && (queue_.empty() || carried())) {
+    drop_dialler();  // J11: a stream that was only to verify is closed after use
+  }
+  pump();
+}
+
+template <typename Which>
+void outbound_link::refuse_questions(stanza_condition why, Which which) {
+  std::vector<question> refused;
+  std::erase_if(questions_, [&](question& q) {
+    if (!which(q)) {
+      return false;
+    }
+    refused.push_back(std::move(q));
+    return true;
+  });
+  for (auto& q : refused) {
+    q.done({.flow = q.key.flow, .stream_id = q.key.stream_id, .valid = std::unexpected{why}});
+  }
+}
+
+// --- searching -------------------------------------------------------------------------------------------------------
+
+void outbound_link::dial() {
+  // A search that only answers questions costs those who made us ask (THREATS D5).
+  dial_budget_ = queue_.empty() || carried() ? questions_.front().budget : nullptr;
+  dialler_ = std::make_unique<dialler>(all_.with(), dialler::wish{.flow = flow_, .budget = dial_budget_}, all_.health(),
+                                       static_cast<dial_owner&>(*this));
+  dialler_->begin();
+}
+
+void outbound_link::drop_dialler() {
+  reached_ = 0;
+  chosen_ = false;
+  dialler_.reset();
+}
+
+void outbound_link::reached(outbound_stream& stream) {
+  for (auto& q : questions_) {
+    q.asked = 0;  // an earlier winner had been asked, and is no more
+  }
+  reached_ = stream.id();
+  chosen_ = false;
+  pump();
+}
+
+void outbound_link::connected(outbound_stream& stream) {
+  stream_ = stream.id();
+  stream.owner(&all_);
+  drop_dialler();
+  back_off_.succeeded();
+  pump();
+}
+
+void outbound_link::tried(const attempt_record& r) {
+  history_.push_back(r);
+  if (history_.size() > history_kept) {
+    history_.pop_front();
+  }
+}
+
+void outbound_link::failed(const dial_failure& why) {
+  drop_dialler();
+  const auto condition = why.bounce.value_or(bounce_condition(why.cause));
+  if (why.cause == cause::limit && dial_budget_) {
+    // One peer has asked too much. That is the end of its questions, not of what others have.
+    refuse_questions(condition, [this](const question& q) { return q.budget == dial_budget_; });
+    return pump();
+  }
+  refuse_questions(condition, [](const question&) { return true; });
+  last_ = why;
+  back_off_.failed(clock::now(), all_.with().host.settings()->back_off, all_.with().random);
+  if (!carried()) {
+    bounce(queue_.take_all(), why.cause, condition, why.text);
+  }
+  pump();
+}
+
+// --- bounces ---------------------------------------------------------------------------------------------------------
+
+void outbound_link::bounce(const std::vector<stanza_ref>& stanzas, cause why, stanza_condition condition,
+                           std::string_view text) {
+  if (stanzas.empty()) {
+    return;
+  }
+  std::int64_t told = 0;
+  for (const auto& s : stanzas) {
+    // RFC 6120 §8.3.1: no answer to errors and results (THREATS D8).
+    if (auto error = error_reply(*s, condition, to_string(why))) {
+      all_.with().metrics.bounced(why);
+      ++told;
+      all_.with().host.undeliverable(std::move(error));
+    }
+  }
+  all_.with().log.write(log::level::info, "s2s.bounced",
+                        {{"peer", flow_.target},
+                         {"local", flow_.sender},
+                         {"cause", to_string(why)},
+                         {"condition", to_string(condition)},
+                         {"stanzas", static_cast<std::int64_t>(stanzas.size())},
+                         {"told", told},
+                         {"detail", text}});
+}
+
+void outbound_link::close(stream_condition condition, cause why, const std::string& text) {
+  drop_dialler();
+  refuse_questions(bounce_condition(why), [](const question&) { return true; });
+  bounce(queue_.take_all(), why, bounce_condition(why), text);
+  all_.with().loop.on(stream_, [&](live_connection& c) { c.dismiss(condition, why, text); });
+  pump();
+}
+
+// --- time ------------------------------------------------------------------------------------------------------------
+
+void outbound_link::arm() {
+  auto next = queue_.next_deadline();
+  const auto sooner = [&next](clock::time_point when) { next = next ? std::min(*next, when) : when; };
+  for (const auto& q : questions_) {
+    sooner(q.deadline);
+  }
+  if (back_off_.waiting(clock::now())) {
+    sooner(back_off_.until());
+  }
+  if (next) {
+    all_.with().loop.loop().arm(*this, *next);
+  } else {
+    timer_wheel::entry::cancel();
+  }
+}
+
+void outbound_link::expired() {
+  const auto now = clock::now();
+  bounce(queue_.expire(now), cause::stream_timeout, stanza_condition::remote_server_timeout, "queue_timeout");
+  refuse_questions(stanza_condition::remote_server_timeout, [now](const question& q) { return q.deadline <= now; });
+  if (questions_.empty() && queue_.empty()) {
+    drop_dialler();
+  }
+  pump();
+}
+
+bool outbound_link::idle() const {
+  return queue_.empty() && questions_.empty() && !dialler_ && !carried() && awaited_ == 0 &&
+         !back_off_.waiting(clock::now());
+}
+
+void outbound_link::count_pending() {
+  all_.with().metrics.pending(counted_, queue_.size());
+  counted_ = queue_.size();
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,123 @@
+#include "connection/s2s/outbound_links.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace comity::connection {
+
+/// A search for `comityctl s2s explain`: the way as it is now, beside whatever stream there is.
+struct outbound_links::inquiry final : dial_owner {
+  inquiry(outbound_links& a, const domain_flow& flow, bool dry_run, std::move_only_function<void(explanation)> d)
+      : all{a}, done{std::move(d)}, search{a.with_, {.flow = flow, .discover_only = dry_run}, a.health_, *this} {}
+
+  void reached(outbound_stream& stream) override { stream.choose(); }
+  void connected(outbound_stream& stream) override {
+    stream.abandon();
+    finish("established");
+  }
+  void answered(const key_verdict&) override {}
+  void tried(const attempt_record& r) override { told.attempts.push_back(r); }
+  void failed(const dial_failure& why) override {
+    std::string text{to_string(why.phase)};
+    text += " " + std::string{to_string(why.cause)};
+    if (!why.text.empty()) {
+      text += ": " + why.text;
+    }
+    finish(std::move(text));
+  }
+
+  void finish(std::string outcome) {
+    told.outcome = std::move(outcome);
+    told.discovery = search.discovery();
+    std::exchange(done, nullptr)(std::move(told));
+    all.forget(*this);
+  }
+
+  outbound_links& all;
+  std::move_only_function<void(explanation)> done;
+  explanation told;
+  dialler search;
+};
+
+outbound_links::outbound_links(s2s_collaborators with, queue_budget& budget) : with_{std::move(with)}, budget_{budget} {
+}
+
+outbound_links::~outbound_links() = default;
+
+outbound_link& outbound_links::of(const domain_flow& flow) {
+  auto& link = links_[flow];
+  if (!link) {
+    link = std::make_unique<outbound_link>(*this, flow);
+  }
+  return *link;
+}
+
+outbound_link* outbound_links::find(const domain_flow& flow) noexcept {
+  const auto found = links_.find(flow);
+  return found == links_.end() ? nullptr : found->second.get();
+}
+
+void outbound_links::look_at(const domain_flow& flow) {
+  if (const auto* link = find(flow); link != nullptr && link->idle()) {
+    with_.loop.loop().at_turn_end([this, flow] {
+      if (const auto* still = find(flow); still != nullptr && still->idle()) {
+        links_.erase(flow);
+      }
+    });
+  }
+}
+
+void outbound_links::explain(const domain_flow& flow, bool dry_run, std::move_only_function<void(explanation)> done) {
+  inquiries_.push_back(std::make_unique<inquiry>(*this, flow, dry_run, std::move(done)));
+  inquiries_.back()->search.begin();
+}
+
+void outbound_links::forget(inquiry& over) {
+  with_.loop.loop().at_turn_end(
+      [this, &over] { std::erase_if(inquiries_, [&over](const auto& i) { return i.get() == &over; }); });
+}
+
+void outbound_links::close(std::string_view remote, const std::string& text) {
+  for (auto& [flow, link] : links_) {
+    if (flow.target == remote) {
+      link->close(stream_condition::undefined_condition, cause::policy, text);
+    }
+  }
+  for (const auto& c : with_.loop.list()) {
+    if (c.route.scope == scope::s2s && c.peer == remote) {
+      with_.loop.on(c.ref.id, [&text](live_connection& found) {
+        found.dismiss(stream_condition::undefined_condition, cause::policy, text);
+      });
+    }
+  }
+}
+
+void outbound_links::stop() {
+  stopped_ = true;
+  for (auto& [flow, link] : links_) {
+    link->close(stream_condition::system_shutdown, cause::shutdown, {});
+  }
+  for (const auto& c : with_.loop.list()) {
+    if (c.route.scope == scope::s2s) {
+      with_.loop.on(c.ref.id, [](live_connection& found) {
+        found.dismiss(stream_condition::system_shutdown, cause::shutdown, {});
+      });
+    }
+  }
+}
+
+// --- established streams ---------------------------------------------------------------------------------------------
+
+void outbound_links::answered(outbound_stream& /*stream*/, const key_verdict& v) {
+  if (auto* link = find(reversed(v.flow))) {
+    link->answered(v);
+  }
+}
+
+void outbound_links::ended(outbound_stream& stream, stream_ending ending) {
+  if (auto* link = find(stream.called().flow)) {
+    link->lost(stream.id(), std::move(ending));
+  }
+}
+
+}  // namespace comity::connection

@@ -1,0 +1,62 @@
+// connection/s2s/outbound_links.hpp: the links whose home is one loop, and the streams between them and their peers.
+//
+// Established streams report here, and it tells the link that each matter concerns. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "connection/s2s/back_off.hpp"
+#include "connection/s2s/explanation.hpp"
+#include "connection/s2s/outbound_link.hpp"
+#include "connection/s2s/outbound_stream.hpp"
+#include "connection/s2s/s2s_collaborators.hpp"
+
+namespace comity::connection {
+
+class outbound_links final : public stream_owner {
+public:
+  /// `budget` outlives it.
+  outbound_links(s2s_collaborators, queue_budget& budget);
+  ~outbound_links() override;
+
+  /// The link of that pair, made where there is none.
+  [[nodiscard]] outbound_link& of(const domain_flow&);
+  [[nodiscard]] outbound_link* find(const domain_flow&) noexcept;
+  /// A link may have become idle; it goes at the end of the turn where it has.
+  void look_at(const domain_flow&);
+
+  void explain(const domain_flow&, bool dry_run, std::move_only_function<void(explanation)> done);
+  void close(std::string_view remote, const std::string& text);
+  void stop();
+  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+  [[nodiscard]] const s2s_collaborators& with() const noexcept { return with_; }
+  [[nodiscard]] endpoint_health& health() noexcept { return health_; }
+  [[nodiscard]] queue_budget& budget() noexcept { return budget_; }
+  [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
+
+  // stream_owner, of established streams
+  void verified(outbound_stream&) override {}  // they are past that
+  void authorised(outbound_stream&, const action::flow_authorised&) override {}
+  void refused(outbound_stream&, const action::flow_refused&) override {}
+  void answered(outbound_stream&, const key_verdict&) override;
+  void ended(outbound_stream&, stream_ending) override;
+
+private:
+  struct inquiry;
+  void forget(inquiry&);
+
+  s2s_collaborators with_;
+  queue_budget& budget_;
+  endpoint_health health_;
+  std::map<domain_flow, std::unique_ptr<outbound_link>> links_;
+  std::vector<std::unique_ptr<inquiry>> inquiries_;
+  bool stopped_ = false;
+};
+
+}  // namespace comity::connection

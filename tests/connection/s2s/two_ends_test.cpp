@@ -1,0 +1,135 @@
+// Two servers of ours, near.example and far.example, over loopback sockets: every method, proof and mechanism.
+#include "connection/s2s/our_end.hpp"
+#include "tls/dane.hpp"
+
+namespace comity::connection {
+namespace {
+
+class TwoEnds : public testing::Test {
+protected:
+  static void SetUpTestSuite() { authority_ = std::make_unique<test_authority>(); }
+  static void TearDownTestSuite() { authority_.reset(); }
+
+  /// The usual two, both proven by the test authority.
+  void both(required_trust trust = required_trust::certificate) {
+    make_near(trust, authority_->issue({.domain = "near.example"}));
+    make_far(trust, authority_->issue({.domain = "far.example"}));
+  }
+  void make_near(required_trust trust, const fakes::issued& certificate) {
+    near = std::make_unique<our_end>(
+        *authority_, dns, our_end::plan{.domain = "near.example", .certificate = certificate, .trust = trust});
+  }
+  void make_far(required_trust trust, const fakes::issued& certificate) {
+    far = std::make_unique<our_end>(*authority_, dns,
+                                    our_end::plan{.domain = "far.example", .certificate = certificate, .trust = trust});
+  }
+  /// Both can be found by that method.
+  [[nodiscard]] std::string usual_zone(method m) const {
+    return near->srv(m, "xmpp.near.example") + far->srv(m, "xmpp.far.example") +
+           "xmpp.near.example A 127.0.0.1\nxmpp.far.example A 127.0.0.1\n";
+  }
+  void run(const std::string& zone) {
+    dns.zone(zone);
+    far->run();
+    near->run();
+  }
+  void near_says(const std::string& id) {
+    const auto before = far->got.now().size();
+    near->send("juliet@far.example/balcony", id);
+    const auto got = far->got.wait(before + 1);
+    ASSERT_GT(got.size(), before);
+    EXPECT_EQ(got.back()->id(), id);
+    EXPECT_EQ(got.back()->from().text(), "romeo@near.example/orchard");
+    EXPECT_EQ(got.back()->to().text(), "juliet@far.example/balcony");
+  }
+  void far_says(const std::string& id) {
+    const auto before = near->got.now().size();
+    far->send("romeo@near.example", id);
+    const auto got = near->got.wait(before + 1);
+    ASSERT_GT(got.size(), before);
+    EXPECT_EQ(got.back()->id(), id);
+  }
+
+  static inline std::unique_ptr<test_authority> authority_;
+  fakes::zone_resolver dns{""};
+  std::unique_ptr<our_end> near, far;
+};
+
+struct by_method : TwoEnds, testing::WithParamInterface<method> {};
+
+TEST_P(by_method, DeliversOverAStreamProvenByCertificatesAndExternal) {  // I01–I05, D01–D05, G03, J12
+  both();
+  run(usual_zone(GetParam()));
+  near_says("1");
+  near_says("2");
+  const std::string name{to_string(GetParam())};
+  EXPECT_EQ(near->metric("comity_connections_established_total", {{"direction", "outbound"}, {"method", name}}), 1);
+  EXPECT_EQ(far->metric("comity_connections_established_total", {{"direction", "inbound"}, {"method", name}}), 1);
+  EXPECT_EQ(near->metric("comity_s2s_verifications_total", {{"direction", "outbound"}, {"proof", "pkix"}}), 1);
+  EXPECT_EQ(far->metric("comity_s2s_verifications_total", {{"direction", "inbound"}, {"proof", "pkix"}}), 1);
+  EXPECT_EQ(near->metric("comity_s2s_pending_stanzas"), 0);
+  EXPECT_TRUE(near->errors.now().empty());
+  const auto line = near->log.line({"s2s.established", "direction=outbound"});
+  EXPECT_TRUE(line.contains("mechanism=EXTERNAL proof=pkix")) << line;
+}
+
+TEST_P(by_method, AnswersOverTheSameStreamWhereItGoesBothWays) {  // L01, L02, XEP-0288
+  both();
+  run(usual_zone(GetParam()));
+  near_says("1");
+  far_says("2");
+  near_says("3");
+  EXPECT_EQ(near->metric("comity_connection_attempts_total", {{"direction", "inbound"}}), 0);
+  EXPECT_EQ(far->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 0);
+}
+
+TEST_P(by_method, FallsBackToDialbackWhereThePolicyTakesIt) {                     // J01–J05, J11, J12, K03
+  make_near(required_trust::dialback, fakes::issue({.domain = "near.example"}));  // nobody's certificate
+  make_far(required_trust::dialback, fakes::issue({.domain = "far.example"}));
+  run(usual_zone(GetParam()));
+  near_says("1");
+  const auto line = far->log.line({"s2s.established", "direction=inbound"});
+  EXPECT_TRUE(line.contains("mechanism=dialback proof=dialback")) << line;
+  EXPECT_EQ(far->metric("comity_s2s_verifications_total", {{"direction", "inbound"}, {"proof", "dialback"}}), 1);
+  // J11: what far opened to ask near about the key is closed after use.
+  EXPECT_TRUE(eventually([&] {
+    return std::ranges::none_of(far->connections(),
+                                [](const auto& c) { return c.route.direction == direction::outbound; });
+  }));
+  EXPECT_EQ(far->metric("comity_connections_established_total", {{"direction", "outbound"}}), 0);
+}
+
+TEST_P(by_method, RefusesAPeerWithoutProofUnderAStricterPolicy) {  // D3, J13, RFC 6120 §13.7.2
+  make_near(required_trust::certificate, authority_->issue({.domain = "near.example"}));
+  make_far(required_trust::certificate, fakes::issue({.domain = "far.example"}));
+  run(usual_zone(GetParam()));
+  near->send("juliet@far.example", "1");
+  const auto errors = near->errors.wait(1);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0]->own_error(), stanza_condition::remote_server_not_found);  // B8
+  EXPECT_EQ(errors[0]->to().text(), "romeo@near.example/orchard");
+  EXPECT_EQ(errors[0]->from().text(), "juliet@far.example");
+  EXPECT_EQ(near->metric("comity_s2s_verification_failures_total", {{"cause", "cert_untrusted"}}), 1);
+  EXPECT_EQ(near->metric("comity_s2s_bounced_stanzas_total", {{"cause", "cert_untrusted"}}), 1);
+  EXPECT_EQ(near->metric("comity_connection_failures_total", {{"phase", "tls"}, {"cause", "cert_untrusted"}}), 1);
+  EXPECT_TRUE(far->got.now().empty());
+}
+
+TEST_P(by_method, RefusesAnInboundPeerWithoutProof) {  // D3: the other direction
+  make_near(required_trust::dialback, fakes::issue({.domain = "near.example"}));
+  make_far(required_trust::certificate, authority_->issue({.domain = "far.example"}));
+  run(usual_zone(GetParam()));
+  near->send("juliet@far.example", "1");
+  ASSERT_EQ(near->errors.wait(1).size(), 1U);
+  EXPECT_TRUE(far->got.now().empty());
+  EXPECT_EQ(
+      far->metric("comity_s2s_verification_failures_total", {{"direction", "inbound"}, {"cause", "cert_untrusted"}}),
+      1);
+  EXPECT_EQ(far->metric("comity_connections_established_total"), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(TwoEnds, by_method, testing::Values(method::starttls, method::direct_tls),
+                         [](const auto& info) { return std::string{to_string(info.param)}; });
+
+}  // namespace
+}  // namespace comity::connection
