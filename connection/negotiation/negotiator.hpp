@@ -52,9 +52,9 @@ struct negotiator_settings {
   std::string_view content_ns = xml::ns_client;           // a literal
   std::vector<std::unique_ptr<stream_feature>> features;  // in the order of advertising, which is policy
   std::function<bool(std::string_view)> hosts;            // is the enforced domain one of ours?
-  std::function<bool(std::string_view)> allows = {};      // servers: may that remote domain have streams with us?
   std::string default_domain;                             // `from` of our header where the peer named none of ours
   std::function<std::string()> new_stream_id;             // unpredictable; injected for tests
+  std::function<bool(std::string_view)> allows = {};      // servers: may that remote domain have streams with us?
 };
 
 class negotiator {

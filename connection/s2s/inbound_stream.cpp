@@ -153,9 +153,9 @@ private:
                                                  .domains = {.hosts = hosts, .allows = allows},
                                                  .limits = limits_of(settings())}),
                        .hosts = hosts,
-                       .allows = allows,
                        .default_domain = with().host.default_domain(),
-                       .new_stream_id = new_stream_id},
+                       .new_stream_id = new_stream_id,
+                       .allows = allows},
                       std::move(known)};
   }
 

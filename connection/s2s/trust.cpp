@@ -33,7 +33,7 @@ bool named(const evidence& e) noexcept {
 }
 
 verdict why_not_a_certificate(const evidence& e) noexcept {
-  if (e.posh == posh_outcome::mismatched) {
+  if (e.posh == posh_outcome::mismatched && e.chain != chain_verdict::missing) {
     return {refused{cause::posh_mismatch}, "the certificate is not among those that the domain publishes by POSH"};
   }
   switch (e.chain) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/fakes/negotiation_script.hpp"
 
 namespace comity::connection {
@@ -283,6 +285,24 @@ TEST(Negotiator, NeverOffersCompressionAndRefusesItWithoutClosing) {  // THREATS
         .expects({"send <failure xmlns='http://jabber.org/protocol/compress'><unsupported-method/></failure>"});
     EXPECT_FALSE(s.run().ended());
   }
+}
+
+TEST(Negotiator, TellsClientsWhatItTakes) {  // L03, XEP-0478 §4.1: under TLS, before and after authentication
+  script s{method::direct_tls};
+  s.tells({.max_bytes = 10000, .idle_seconds = {}}, {.max_bytes = 262144, .idle_seconds = 300});
+  s.feeds_tls().expects({"restart"});
+  const auto limits_told = [](negotiator machine) {
+    const auto features = fakes::describe(machine.on(fakes::header()).back());
+    return features.substr(std::min(features.find("<limits"), features.size()));
+  };
+  EXPECT_EQ(limits_told(s.run()),
+            "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits></stream:features>");
+  script later{method::direct_tls};
+  later.tells({.max_bytes = 10000, .idle_seconds = {}}, {.max_bytes = 262144, .idle_seconds = 300}).logs_in();
+  EXPECT_EQ(limits_told(later.run_until(later.size() - 1)),
+            "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes><idle-seconds>300</idle-seconds>"
+            "</limits></stream:features>");
+  EXPECT_EQ(limits_told(script{}.tells({.max_bytes = 1, .idle_seconds = {}}, {}).run()), "");  // E01: not in clear
 }
 
 TEST(Negotiator, NamesTheErrorThatThePeerSent) {
