@@ -13,8 +13,6 @@ namespace {
 
 using tls::io_status;
 
-/// After our last byte, the peer has this long to close its side (RFC 6120 §4.4).
-constexpr std::chrono::seconds linger_time{5};
 /// How much one connection may read before the others have their turn.
 constexpr unsigned reads_a_turn = 16;
 
@@ -47,6 +45,7 @@ stream_driver::stream_driver(setup s)
       role_{s.role},
       reader_{s.limits},
       tls_timeout_{s.tls_timeout},
+      linger_time_{s.linger_time},
       opened_at_{clock::now()},
       phase_began_{opened_at_} {
 }
@@ -360,7 +359,7 @@ void stream_driver::end(bool abruptly) {
     return;
   }
   stage_ = stage::lingering;
-  loop_.loop().arm(*this, clock::now() + linger_time);
+  loop_.loop().arm(*this, clock::now() + linger_time_);
   wire_.want_flush();
 }
 

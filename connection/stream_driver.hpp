@@ -45,7 +45,8 @@ public:
     tls_role role = tls_role::accepts;
     xml::framer_limits limits;  // of what the peer sends
     std::size_t send_queue_bytes = 0;
-    std::chrono::milliseconds tls_timeout{};  // from here, or from <proceed/>, to a finished handshake
+    std::chrono::milliseconds tls_timeout{};      // from here, or from <proceed/>, to a finished handshake
+    std::chrono::milliseconds linger_time{5000};  // after our last byte, for the peer to close (RFC 6120 §4.4)
   };
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
@@ -168,7 +169,7 @@ private:
   part_reader reader_;
   std::string unread_;                     // decrypted, but not to be looked at before an answer came
   std::optional<std::string> last_words_;  // upgrade() was called, and its element is not yet off the socket
-  std::chrono::milliseconds tls_timeout_;
+  std::chrono::milliseconds tls_timeout_, linger_time_;
   clock::time_point opened_at_, phase_began_;
   std::optional<clock::time_point> deadline_, tls_by_;
   std::uint64_t bytes_received_ = 0;

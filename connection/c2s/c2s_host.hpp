@@ -39,6 +39,7 @@ struct c2s_settings {
   xml::framer_limits after_authentication;
   std::chrono::milliseconds tls_timeout{};        // from accept or <proceed/> to a finished handshake
   std::chrono::milliseconds handshake_timeout{};  // from accept to an authenticated stream; then again until bound
+  std::chrono::milliseconds linger_time{5000};    // after our last byte, for the client to close (RFC 6120 §4.4)
   std::size_t send_queue_bytes = 0;
 };
 

@@ -49,7 +49,8 @@ public:
                        .role = tls_role::accepts,
                        .limits = settings->before_authentication,
                        .send_queue_bytes = settings->send_queue_bytes,
-                       .tls_timeout = settings->tls_timeout}},
+                       .tls_timeout = settings->tls_timeout,
+                       .linger_time = settings->linger_time}},
         with_{with},
         settings_{std::move(settings)},
         permit_{std::move(socket.permit)} {}
