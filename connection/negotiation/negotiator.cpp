@@ -104,7 +104,9 @@ std::optional<negotiator::header_fault> negotiator::fault_of_client(const accept
   if (h.local_domain != facts_.authenticated->domainpart()) {
     return header_fault{stream_condition::not_authorized, "another host after authentication"};
   }
-  if (h.from && h.from->bare_text() != facts_.authenticated->text()) {
+  // RFC 6120 §4.7.1: a client's `from` is a user. A domain alone claims none and means nothing here: XML::Stream, and
+  // so sendxmpp, puts the machine's name there.
+  if (h.from && h.from->has_localpart() && h.from->bare_text() != facts_.authenticated->text()) {
     return header_fault{stream_condition::invalid_from, "another user after authentication"};
   }
   return std::nullopt;

@@ -179,6 +179,21 @@ TEST(Negotiator, KeepsTheHostAndUserOfTheAuthentication) {  // THREATS C5, RFC 6
   }
 }
 
+TEST(Negotiator, AMachinesNameIsNoOtherUser) {  // RFC 6120 §4.7.1, as sendxmpp says it
+  script s{method::direct_tls};
+  s.feeds_tls()
+      .expects({"restart"})
+      .feeds_header("example.org", "desk.example.net")
+      .expects({"send", "send"})
+      .feeds_element("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHNlY3JldA==</auth>")
+      .expects({"ask password"})
+      .feeds_answer(password_answer{true})
+      .expects({"send <success", "authenticated", "restart"})
+      .feeds_header("example.org", "desk.example.net")
+      .expects({"send <?xml", "send <stream:features><bind"});
+  s.run();
+}
+
 TEST(Negotiator, EndsTheStreamAtTheSixthFailure) {  // THREATS C8, RFC 6120 §6.4.5
   script s{method::direct_tls};
   s.feeds_tls().expects({"restart"}).feeds_header().expects({"send", "send"});

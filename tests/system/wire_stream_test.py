@@ -100,6 +100,7 @@ class Headers(SystemTest):
         for condition, attributes in (("invalid-from", {"from": "bob@comity.test"}),
                                       ("not-authorized", {"to": "other.test"}),
                                       ("not-authorized", {"to": "other.test", "from": "alice@other.test"}),
+                                      (None, {"from": "desk.other.test"}),
                                       (None, {"from": "alice@comity.test"})):
             with self.subTest(attributes):
                 client = self.server.client("alice", "direct")
