@@ -69,7 +69,8 @@ def client(run, config, user, method):
 def told(client, name):
     binding = "" if client.used_mechanism is None else f", {client.used_mechanism}"
     alpn = f", ALPN {client.alpn()}" if client.alpn() else ""
-    print(f"  {name}: {client.jid} by {client.method}, {client.tls_version()}{alpn}{binding}")
+    method = {"starttls": "STARTTLS", "direct": "direct TLS"}[client.method]
+    print(f"  {name}: {client.jid} by {method}, {client.tls_version()}{alpn}{binding}")
 
 
 def converse(run, config, metrics):
