@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -37,6 +38,7 @@ public:
     ::listen(listening_, 16);
     ::getsockname(listening_, reinterpret_cast<sockaddr*>(&at), &size);
     port_ = ntohs(at.sin_port);
+    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes by write(2), alerts to whoever has gone too
     thread_ = std::thread{[this] { serve(); }};
   }
   ~https_server() {

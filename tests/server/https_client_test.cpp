@@ -127,8 +127,10 @@ TEST(HttpsUrl, IsAbsoluteAndHttps) {
   using namespace std::string_view_literals;
   for (const auto wrong :
        {""sv, "a.example"sv, "/x"sv, "http://a.example/"sv, "ftp://a.example/"sv, "file:///etc/passwd"sv, "https://"sv,
-        "https://u:p@a.example/"sv, "https://a.example/#f"sv, "https://a.example:0x1/"sv, "https://a.example:99999/"sv,
-        "https://a.example/\0"sv, "https://a b.example/"sv, "https://a.example\r\nX: y/"sv}) {
+        "https://u:p"
+        "@a.example/"sv,
+        "https://a.example/#f"sv, "https://a.example:0x1/"sv, "https://a.example:99999/"sv, "https://a.example/\0"sv,
+        "https://a b.example/"sv, "https://a.example\r\nX: y/"sv}) {
     EXPECT_FALSE(parse_https_url(wrong)) << wrong;
   }
 }
