@@ -23,8 +23,9 @@ struct presented_identifiers;
 struct certificate_limits {
   static constexpr std::size_t issuers = 5;  // certificates above the leaf
   static constexpr std::size_t bytes = std::size_t{64} * 1024;
-  static constexpr std::size_t names = 256;  // in one certificate's subjectAltName
-  static constexpr int smallest_rsa = 2048, largest_rsa = 8192;
+  static constexpr std::size_t names = 256;                      // in one certificate's subjectAltName
+  static constexpr int smallest_rsa = 2048, largest_rsa = 8192;  // bits; the smallest of the leaf alone
+  static constexpr int largest_exponent = 32;                    // bits; larger ones only make verification slow
 };
 
 /// What an operator is shown of a certificate. Texts are one line without control characters.

@@ -13,7 +13,6 @@ namespace comity::tls {
 namespace {
 
 constexpr std::size_t longest_line = 256;
-constexpr int longest_exponent = 64;  // bits; more only makes verification slow
 
 bool is_rsa(const EVP_PKEY* key) {
   return EVP_PKEY_is_a(key, "RSA") == 1 || EVP_PKEY_is_a(key, "RSA-PSS") == 1;
@@ -114,7 +113,7 @@ std::string excess_of(const EVP_PKEY* key) {
   if (bits > certificate_limits::largest_rsa) {
     return "a key of " + std::to_string(bits) + " bits";
   }
-  if (is_rsa(key) && exponent_bits(key) > longest_exponent) {
+  if (is_rsa(key) && exponent_bits(key) > certificate_limits::largest_exponent) {
     return "a public exponent of " + std::to_string(exponent_bits(key)) + " bits";
   }
   int explicit_curve = 0;
