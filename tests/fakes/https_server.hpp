@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tls/context.hpp"
+#include "tls/socket_bio.hpp"
 
 namespace comity::fakes {
 
@@ -71,7 +72,8 @@ private:
         return;
       }
       const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(context_.get()), &SSL_free};
-      SSL_set_fd(ssl.get(), one);
+      auto* socket = tls::new_socket_bio(one);  // raises no SIGPIPE where the client has gone
+      SSL_set_bio(ssl.get(), socket, socket);
       if (SSL_accept(ssl.get()) == 1) {
         std::string head;
         std::array<char, 4096> buffer{};
