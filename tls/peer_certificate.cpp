@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "tls/certificate_table.hpp"
+#include "tls/failure.hpp"
 #include "tls/identity.hpp"
 #include "tls/x509_values.hpp"
 
@@ -12,17 +13,10 @@ namespace comity::tls {
 
 namespace {
 
+constexpr std::size_t longest_name = 255;  // that an operator is shown
+
 std::string text_of(const ASN1_STRING* s) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(s)), static_cast<std::size_t>(ASN1_STRING_length(s))};
-}
-
-/// Bytes of a stranger as a part of one line.
-std::string printable(const char* kind, std::string_view bytes) {
-  static constexpr std::size_t longest = 255;
-  std::string out{kind};
-  out += bytes.substr(0, longest);
-  std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
 }
 
 /// RFC 4985 and RFC 6120 §13.7.1.4: of exactly these types; anything else is not an identifier.
@@ -75,9 +69,9 @@ certificate_summary summary(const peer_credentials& peer) {
   s.subject = one_line(X509_get_subject_name(leaf));
   s.issuer = one_line(X509_get_issuer_name(leaf));
   const auto names = identifiers_of(leaf);
-  const auto add = [&](const char* kind, const std::vector<std::string>& all) {
+  const auto add = [&](const std::string& kind, const std::vector<std::string>& all) {
     for (const auto& name : all) {
-      s.names.push_back(printable(kind, name));
+      s.names.push_back(kind + printable(name, longest_name));
     }
   };
   add("DNS:", names.dns);

@@ -15,6 +15,7 @@
 #include "tls/client_state.hpp"
 #include "tls/connection_state.hpp"
 #include "tls/context_state.hpp"
+#include "tls/failure.hpp"
 #include "tls/policy.hpp"
 #include "tls/session_cache.hpp"
 #include "tls/socket_bio.hpp"
@@ -26,7 +27,6 @@ namespace {
 
 /// THREATS B4: more than any honest peer needs in one connection.
 constexpr unsigned updates_allowed = 64;
-constexpr std::size_t failure_text_bytes = 120;
 
 int state_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -41,13 +41,6 @@ void on_message(int sent, int /*version*/, int content, const void* bytes, std::
   const auto type = *static_cast<const unsigned char*>(bytes);
   state->updates += type == SSL3_MT_KEY_UPDATE || type == SSL3_MT_NEWSESSION_TICKET ? 1 : 0;
   state->renegotiated = state->renegotiated || type == SSL3_MT_CLIENT_HELLO || type == SSL3_MT_HELLO_REQUEST;
-}
-
-/// A stranger's text as a part of one line.
-std::string printable(std::string_view text) {
-  std::string out{text.substr(0, failure_text_bytes)};
-  std::ranges::replace_if(out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
 }
 
 /// Sees the extensions of the server's answer, before OpenSSL refuses any.
@@ -92,56 +85,6 @@ std::string_view selected_protocol(const SSL* ssl) {
 
 bool would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
-}
-
-tls_failure failure_of(unsigned long error, const connection_state& state) {
-  using enum tls_failure::kind;
-  if (state.unknown_name) {
-    return {unrecognized_name, "no host of that name: " + printable(state.sni)};
-  }
-  if (state.no_overlap) {
-    return {no_application_protocol, "no application protocol in common"};
-  }
-  if (state.peer && !state.peer->excess.empty()) {
-    return {certificate_limits, state.peer->excess};
-  }
-  if (state.peer && !state.peer->foreign_protocol.empty()) {  // RFC 9325 §3.8 (D09)
-    return {no_application_protocol, "the server selects what was not offered: " + state.peer->foreign_protocol};
-  }
-  const int reason = ERR_GET_REASON(error);
-  if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
-    const int alert = reason - SSL_AD_REASON_OFFSET;
-    return {alert == SSL_AD_NO_APPLICATION_PROTOCOL ? no_application_protocol : peer_alert,
-            "alert: " + std::string{SSL_alert_desc_string_long(alert)}};
-  }
-  const char* text = ERR_reason_error_string(error);
-  auto what = other;
-  switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? reason : 0) {
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_VERSION_TOO_LOW:
-    case SSL_R_NO_PROTOCOLS_AVAILABLE:
-    case SSL_R_INAPPROPRIATE_FALLBACK:
-      what = protocol_version;
-      break;
-    case SSL_R_NO_SHARED_CIPHER:
-    case SSL_R_NO_SHARED_GROUPS:
-      what = no_shared_cipher;
-      break;
-    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
-      what = certificate_limits;
-      break;
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_HTTP_REQUEST:
-    case SSL_R_HTTPS_PROXY_REQUEST:
-    case SSL_R_UNKNOWN_PROTOCOL:
-    case SSL_R_PACKET_LENGTH_TOO_LONG:
-    case SSL_R_BAD_RECORD_TYPE:
-      what = not_tls;
-      break;
-    default:
-      break;
-  }
-  return {what, text != nullptr ? text : "TLS failed"};
 }
 
 }  // namespace
