@@ -66,6 +66,10 @@ public:
 
 private:
   void serve() {
+    sigset_t pipe;  // a client that went while it was being answered ends nothing
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     for (;;) {
       const int one = ::accept(listening_, nullptr, nullptr);
       if (one < 0) {
