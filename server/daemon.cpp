@@ -23,6 +23,7 @@
 #include "server/http/http_listener.hpp"
 #include "server/loop_pool.hpp"
 #include "server/metrics.hpp"
+#include "server/remote_servers.hpp"
 #include "server/router.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
 
@@ -47,14 +48,20 @@ connection::method method_of(config::listen_tls tls) {
   return tls == config::listen_tls::starttls ? connection::method::starttls : connection::method::direct_tls;
 }
 
+connection::scope scope_of(config::listen_protocol protocol) {
+  return protocol == config::listen_protocol::c2s ? connection::scope::c2s : connection::scope::s2s;
+}
+
 std::vector<connection::route> routes_of(const config::settings& s) {
   std::vector<connection::route> routes;
   routes.reserve(s.listeners.size());
   for (const auto& l : s.listeners) {
-    if (l.protocol != config::listen_protocol::c2s) {
-      continue;
+    routes.push_back({scope_of(l.protocol), connection::direction::inbound, method_of(l.tls)});
+  }
+  if (s.s2s.enabled) {
+    for (const auto m : {connection::method::starttls, connection::method::direct_tls}) {
+      routes.push_back({connection::scope::s2s, connection::direction::outbound, m});
     }
-    routes.push_back({connection::scope::c2s, connection::direction::inbound, method_of(l.tls)});
   }
   return routes;
 }
@@ -93,7 +100,7 @@ struct daemon::parts {
   parts(const parts&) = delete;
   parts& operator=(const parts&) = delete;
 
-  std::expected<void, std::string> open(std::shared_ptr<const tls::certificate_table> certificates);
+  std::expected<void, std::string> open(config::checked_files);
   std::expected<void, std::string> open_listeners();
   std::expected<void, std::string> open_control();
   void start_watchdog();
@@ -109,7 +116,7 @@ struct daemon::parts {
   void stop();
   void close_listeners();
   void wait_for_streams();
-  void take(connection::accepted_socket);
+  void take(connection::scope, connection::accepted_socket);
   [[nodiscard]] http::response readiness() const;
   [[nodiscard]] std::shared_ptr<const connection::c2s_settings> stream_settings();
 
@@ -127,6 +134,7 @@ struct daemon::parts {
   std::chrono::microseconds watchdog_interval{};
   std::unique_ptr<storage::store> store;
   std::unique_ptr<auth::authenticator> authenticator;
+  std::unique_ptr<remote_servers> remotes;  // none: s2s is off
   std::unique_ptr<server::router> router;
   std::unique_ptr<c2s_service> service;
   std::unique_ptr<server_metrics> all_metrics;
@@ -149,8 +157,8 @@ struct daemon::parts {
 
 // --- opening ---------------------------------------------------------------------------------------------------------
 
-std::expected<void, std::string> daemon::parts::open(std::shared_ptr<const tls::certificate_table> certificates) {
-  tls.swap(std::move(certificates));
+std::expected<void, std::string> daemon::parts::open(config::checked_files files) {
+  tls.swap(std::move(files.certificates));
   streams = c2s_settings_of(settings.limits);
 
   auto opened = storage::open_sqlite(settings.storage.sqlite_file, log);
@@ -159,16 +167,27 @@ std::expected<void, std::string> daemon::parts::open(std::shared_ptr<const tls::
   }
   store = std::move(*opened);
   authenticator = std::make_unique<auth::authenticator>(*store);
+  if (settings.s2s.enabled) {
+    auto others =
+        remote_servers::open({.loops = loops, .tls = tls, .log = log}, settings, std::move(files.authorities));
+    if (!others) {
+      return std::unexpected{"cannot resolve names: " + others.error()};
+    }
+    remotes = std::move(*others);
+  }
   router =
       std::make_unique<server::router>(router::collaborators{.store = *store,
                                                              .outlet = loops,
                                                              .homes = loops,
                                                              .log = log,
                                                              .now = [] { return std::chrono::system_clock::now(); },
-                                                             .remote = nullptr,
+                                                             .remote = remotes ? &remotes->route() : nullptr,
                                                              .version = version_text(),
                                                              .limits = {}},
                                        domains_of(settings), settings.limits.resources_per_user);
+  if (remotes) {
+    remotes->attach(*router);
+  }
   service = std::make_unique<c2s_service>(*router, *authenticator, settings.hosts.front().domain);
 
   if (auto ports = open_listeners(); !ports) {
@@ -179,27 +198,30 @@ std::expected<void, std::string> daemon::parts::open(std::shared_ptr<const tls::
 
 std::expected<void, std::string> daemon::parts::open_listeners() {
   for (const auto& l : settings.listeners) {
-    if (l.protocol != config::listen_protocol::c2s) {
-      continue;
-    }
-    auto port =
-        connection::listener::open({loops.loop(0), limits, log}, l.address.host, l.address.port, method_of(l.tls),
-                                   [this](connection::accepted_socket s) { take(std::move(s)); });
+    auto port = connection::listener::open(
+        {loops.loop(0), limits, log}, l.address.host, l.address.port, method_of(l.tls),
+        [this, scope = scope_of(l.protocol)](connection::accepted_socket s) { take(scope, std::move(s)); });
     if (!port) {
       return std::unexpected{"cannot listen on " + config::to_string(l.address) + ": " + port.error()};
     }
     listeners.push_back(std::move(*port));
     log.write(log::level::info, "listener.open",
-              {{"address", config::to_string(l.address)}, {"method", to_string(method_of(l.tls))}});
+              {{"address", config::to_string(l.address)},
+               {"scope", to_string(scope_of(l.protocol))},
+               {"method", to_string(method_of(l.tls))}});
   }
   return {};
 }
 
 /// On the listener's loop.
-void daemon::parts::take(connection::accepted_socket socket) {
+void daemon::parts::take(connection::scope scope, connection::accepted_socket socket) {
   auto& where = loops.least_busy();
-  auto serve = [this, &where, socket = std::move(socket)]() mutable {
-    connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(socket));
+  auto serve = [this, &where, scope, socket = std::move(socket)]() mutable {
+    if (scope == connection::scope::c2s) {
+      connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(socket));
+    } else {
+      remotes->serve(where, std::move(socket));
+    }
   };
   if (where.loop().in_this_thread()) {
     serve();
@@ -214,10 +236,12 @@ std::shared_ptr<const connection::c2s_settings> daemon::parts::stream_settings()
 }
 
 std::expected<void, std::string> daemon::parts::open_control() {
+  auto counts = remotes ? remotes->collectables() : std::vector<std::shared_ptr<prometheus::Collectable>>{};
+  counts.insert(counts.begin(), metrics.collectable());
   all_metrics = std::make_unique<server_metrics>(
-      metrics.collectable(), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
-                                                     .certificates = [this] { return tls.current(); },
-                                                     .log_counts = [this] { return log.counts(); }});
+      std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
+                                                 .certificates = [this] { return tls.current(); },
+                                                 .log_counts = [this] { return log.counts(); }});
   std::map<std::string, http::handler> routes;
   routes["/metrics"] = [this](const http::request&) {
     return http::response{
@@ -330,7 +354,10 @@ void daemon::parts::close() {
   admin.reset();
   endpoint.reset();
   listeners.clear();
-  loops.stop();   // no loop runs anything from here on
+  loops.stop();  // no loop runs anything from here on
+  if (remotes) {
+    remotes->loops_stopped();
+  }
   store.reset();  // commits what waits, and answers into loops that no longer run
   authenticator.reset();
 }
@@ -374,17 +401,23 @@ std::string daemon::parts::reload() {
     ::sd_notify(0, "READY=1");
     return refuse(next.error());
   }
-  auto certificates = config::check_certificates(*next);
-  if (!certificates) {
+  auto files = config::check_files(*next);
+  if (!files) {
     ::sd_notify(0, "READY=1");
-    return refuse(certificates.error());
+    return refuse(files.error());
+  }
+  if (remotes && next->s2s.enabled) {  // switching it off takes a restart
+    if (const auto reloaded = remotes->reload(*next, std::move(files->authorities)); !reloaded) {
+      ::sd_notify(0, "READY=1");
+      return refuse({{.file = next->file, .text = reloaded.error()}});
+    }
   }
   for (const auto& key : config::restart_needed(settings, *next)) {
     log.write(log::level::warn, "config.restart_needed", {{"key", key}});
   }
-  // All of it was right: from here on nothing can fail. What needs a restart stays as it runs.
+  // All of it was right, and from here on nothing can fail. What needs a restart stays as it runs.
   settings = config::after_reload(settings, std::move(*next));
-  tls.swap(std::move(*certificates));
+  tls.swap(std::move(files->certificates));
   log.apply(settings.log);
   limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
   service->default_domain(settings.hosts.front().domain);
@@ -432,6 +465,9 @@ void daemon::parts::stop() {
   ::sd_notify(0, "STOPPING=1");
   draining = true;
   close_listeners();
+  if (remotes) {
+    remotes->stop();
+  }
   loops.connections().dismiss_all(stream_condition::system_shutdown, connection::cause::shutdown, {});
   stop_by = std::chrono::steady_clock::now() + settings.server.shutdown_timeout;
   wait_for_streams();
@@ -453,11 +489,11 @@ void daemon::parts::wait_for_streams() {
 
 // --- daemon ----------------------------------------------------------------------------------------------------------
 
-std::expected<std::unique_ptr<daemon>, std::string> daemon::open(
-    config::settings settings, std::shared_ptr<const tls::certificate_table> certificates, server_log& log) {
+std::expected<std::unique_ptr<daemon>, std::string> daemon::open(config::settings settings, config::checked_files files,
+                                                                 server_log& log) {
   log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
   auto parts = std::make_unique<daemon::parts>(std::move(settings), log);
-  if (auto opened = parts->open(std::move(certificates)); !opened) {
+  if (auto opened = parts->open(std::move(files)); !opened) {
     return std::unexpected{std::move(opened.error())};
   }
   return std::unique_ptr<daemon>{new daemon{std::move(parts)}};

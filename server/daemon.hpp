@@ -8,18 +8,18 @@
 #include <memory>
 #include <string>
 
-#include "server/config/settings.hpp"
+#include "server/config/config.hpp"
 #include "server/log.hpp"
-#include "tls/context.hpp"
 
 namespace comity::server {
 
 class daemon {
 public:
   /// Opens everything: database, sockets, ports. The error is one line that says what could not be opened and why.
-  /// `certificates` are those that config::check_certificates loaded for these settings. `log` outlives the daemon.
-  [[nodiscard]] static std::expected<std::unique_ptr<daemon>, std::string> open(
-      config::settings settings, std::shared_ptr<const tls::certificate_table> certificates, server_log& log);
+  /// `files` are those that config::check_files loaded for these settings. `log` outlives the daemon.
+  [[nodiscard]] static std::expected<std::unique_ptr<daemon>, std::string> open(config::settings settings,
+                                                                                config::checked_files files,
+                                                                                server_log& log);
   ~daemon();
   daemon(const daemon&) = delete;
   daemon& operator=(const daemon&) = delete;

@@ -51,7 +51,7 @@ int serve(const std::filesystem::path& file, bool check_only) {
   raise_descriptor_limit();
   (void)std::signal(SIGPIPE, SIG_IGN);
   comity::server_log log{{.settings = settings->log}};
-  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(files->certificates), log);
+  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*files), log);
   if (!daemon) {
     (void)log.flush(std::chrono::seconds{1});
     say("comityd: " + daemon.error());

@@ -109,12 +109,16 @@ std::string version_text() {
   return COMITY_VERSION " (" COMITY_REVISION ")";
 }
 
-server_metrics::server_metrics(std::shared_ptr<prometheus::Collectable> connections, sources from)
-    : connections_{std::move(connections)}, from_{std::move(from)} {
+server_metrics::server_metrics(std::vector<std::shared_ptr<prometheus::Collectable>> counted, sources from)
+    : counted_{std::move(counted)}, from_{std::move(from)} {
 }
 
 std::string server_metrics::render() const {
-  auto all = connections_->Collect();
+  std::vector<MetricFamily> all;
+  for (const auto& c : counted_) {
+    auto families = c->Collect();
+    std::ranges::move(families, std::back_inserter(all));
+  }
 
   auto sessions = family("comity_sessions", "Bound resources.", MetricType::Gauge);
   for (const auto& [host, count] : from_.sessions_by_host()) {

@@ -27,7 +27,8 @@ public:
     std::function<std::shared_ptr<const tls::certificate_table>()> certificates;
     std::function<std::array<std::uint64_t, log::level_count>()> log_counts;
   };
-  server_metrics(std::shared_ptr<prometheus::Collectable> connections, sources from);
+  /// `counted`: what else there is to scrape, in the order of the text.
+  server_metrics(std::vector<std::shared_ptr<prometheus::Collectable>> counted, sources from);
 
   /// comity_config_last_reload_successful. Any thread.
   void reloaded(bool successful) noexcept { last_reload_.store(successful, std::memory_order_relaxed); }
@@ -37,7 +38,7 @@ public:
   static constexpr const char* content_type = "text/plain; version=0.0.4; charset=utf-8";
 
 private:
-  std::shared_ptr<prometheus::Collectable> connections_;
+  std::vector<std::shared_ptr<prometheus::Collectable>> counted_;
   sources from_;
   std::atomic<bool> last_reload_{true};
 };
