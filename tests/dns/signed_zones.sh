@@ -71,7 +71,7 @@ sign expired.test -172800 -86400
 cp plain.test.zone plain.test.signed
 cp unproven.test.zone unproven.test.signed  # the parent says that it is signed
 # What somebody has changed under way.
-sed -i -E 's/^(xmpp\.bogus\.test\..*[[:space:]]A[[:space:]]).*/\1203.0.113.6/
+sed -i -E 's/^(xmpp\.bogus\.test\..*IN[[:space:]]A[[:space:]]).*/\1203.0.113.6/
   s/([[:space:]]SRV[[:space:]]+10 0 )5269/\16666/' bogus.test.signed
 cp "$(cat test.key-name).ds" trusted.ds
 
