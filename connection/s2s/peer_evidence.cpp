@@ -41,6 +41,20 @@ trust::chain_verdict verdict_of(tls::chain_problem problem) {
   return trust::chain_verdict::untrusted;
 }
 
+/// A path that leads nowhere is found out before anybody looks at dates; the certificate's own count all the same,
+/// since they rule out proofs that need no path (RFC 7711 §6).
+trust::chain_verdict what_ails(const tls::peer_credentials& credentials, tls::chain_problem problem,
+                               std::chrono::system_clock::time_point now) {
+  const auto verdict = verdict_of(problem);
+  if (verdict != trust::chain_verdict::untrusted) {
+    return verdict;
+  }
+  const auto presented = tls::summary(credentials);
+  return now > presented.not_after    ? trust::chain_verdict::expired
+         : now < presented.not_before ? trust::chain_verdict::not_yet_valid
+                                      : verdict;
+}
+
 trust::tlsa_outcome outcome_of(tls::dane_result result) {
   switch (result) {
     case tls::dane_result::matched:
@@ -91,7 +105,7 @@ examined examine(const tls::peer_credentials& credentials, std::string_view doma
   }
   const tls::judged_as as{.role = role};
   const auto chain = tls::judge_chain(credentials, store, as);
-  evidence.chain = verdict_of(chain.problem);
+  evidence.chain = chain.ok() ? trust::chain_verdict::trusted : what_ails(credentials, chain.problem, as.now);
   found.text = chain.text;
   found.expires = chain.expires;
   if (credentials) {

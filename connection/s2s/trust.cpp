@@ -32,8 +32,13 @@ bool named(const evidence& e) noexcept {
   return e.name == name_match::service || (e.name == name_match::target && e.service == lookup_security::secure);
 }
 
+/// RFC 7711 §6: a certificate out of its dates is nothing that POSH could vouch for.
+bool posh_may_vouch(const evidence& e) noexcept {
+  return e.chain == chain_verdict::trusted || e.chain == chain_verdict::untrusted;
+}
+
 verdict why_not_a_certificate(const evidence& e) noexcept {
-  if (e.posh == posh_outcome::mismatched && e.chain != chain_verdict::missing) {
+  if (e.posh == posh_outcome::mismatched && posh_may_vouch(e)) {
     return {refused{cause::posh_mismatch}, "the certificate is not among those that the domain publishes by POSH"};
   }
   switch (e.chain) {
@@ -87,7 +92,7 @@ verdict decide(const evidence& e) noexcept {
   if (e.chain == chain_verdict::trusted && named(e)) {
     return {accepted{proof::pkix}, "a trusted authority vouches for the certificate"};
   }
-  if (e.chain != chain_verdict::missing) {
+  if (posh_may_vouch(e)) {
     if (e.posh == posh_outcome::matched) {
       return {accepted{proof::posh}, "the domain publishes the certificate by POSH"};
     }
