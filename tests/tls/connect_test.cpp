@@ -76,6 +76,21 @@ TEST_F(Connect, SendsNoNameForAnAddress) {  // RFC 6066 §3
   }
 }
 
+TEST_F(Connect, WithoutANameTheStreamsOwnDomainIsServed) {  // E09, RFC 6120 §5.4.3.1 (4)
+  auto options = to_far();
+  options.server_name = {};
+  talk_.server.accept(far_server_, {}, "other.example", client_certificate::requested);
+  talk_.client.connect(client_, options);
+  ASSERT_FALSE(talk_.shake()) << "an offer of ALPN that meets none";
+  tls_pair talk;
+  options.alpn = {};
+  talk.server.accept(far_server_, {}, "other.example", client_certificate::requested);
+  talk.client.connect(client_, options);
+  ASSERT_TRUE(talk.shake());
+  EXPECT_EQ("CN=other.example", talk.client.facts().peer->subject);
+  EXPECT_EQ("CN=near.example", talk.server.facts().peer->subject);
+}
+
 TEST_F(Connect, KnowsWhetherTheServerAcknowledgedTheName) {  // D10, RFC 9325 §3.7
   for (const bool acknowledges : {false, true}) {
     rogue server;

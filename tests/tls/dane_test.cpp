@@ -142,6 +142,17 @@ TEST_F(Dane, EeMatchesOneOfSeveralAsInARollover) {  // B20, RFC 7671 §8
   EXPECT_EQ(mismatch, judge({record(3, 1, 1, stranger_), record(3, 1, 1, root_)}).result);
 }
 
+TEST_F(Dane, OfOurOwnIsCheckedAsAPeerWould) {  // B20: what is served against what is published
+  const auto host = fakes::write_certificate(folder_.path(), "a.example", leaf_, {intermediate_});
+  const auto table = server_context::load({host}, protocol_version::tls_1_2).value();
+  const auto served = served_credentials(*table, "A.Example");
+  ASSERT_TRUE(served);
+  EXPECT_EQ(matched, judge_dane(served, std::array{record(3, 1, 1, leaf_)}, names, *trust_, {}).result);
+  EXPECT_EQ(matched, judge_dane(served, std::array{record(2, 0, 1, intermediate_)}, names, *trust_, {}).result);
+  EXPECT_EQ(mismatch, judge_dane(served, std::array{record(3, 1, 1, stranger_)}, names, *trust_, {}).result);
+  EXPECT_FALSE(served_credentials(*table, "b.example"));
+}
+
 // ---- DANE-TA ----
 
 TEST_F(Dane, TaIsOfThePresentedChain) {  // B15, RFC 7671 §5.2
