@@ -229,6 +229,8 @@ TEST_P(ClientStreamStage, APeerThatVanishesLeavesNothing) {  // THREATS G3
 TEST_P(ClientStreamStage, ADismissedPeerIsToldWhereItCanBe) {  // RFC 6120 §4.9.3.20
   auto p = connect(method::starttls);
   const bool bound = go(*p, GetParam());
+  while (GetParam() >= 4 && row().tls_version.empty()) {  // the client is done with the handshake first
+  }
   dismiss(stream_condition::system_shutdown);
   const auto heard = p->hear_out();
   if (GetParam() == 2 || GetParam() == 3) {  // between <proceed/> and TLS nothing can be said
