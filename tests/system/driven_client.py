@@ -168,7 +168,7 @@ class DrivenClient:
         return self.came_online()
 
     def came_online(self):
-        """Its full JID, once it is in and its presence has gone round."""
+        """Its full JID, once it is in."""
         self.jid = self.wait_for("online", timeout=PATIENCE + self.library.comes_back_after).fields[0]
         assert self.jid.startswith(self.bare + "/"), self.jid
         return self.jid
