@@ -141,7 +141,8 @@ class Lab:
                 table = {**table, "records": default_records(zone, hosts[0])}
             lines = [each for line in table.get("records", "").splitlines() for each in steps.spread(line)]
             written[zone] = {**table, "records": self.expand("\n".join(lines))}
-        self.zones = zones.Zones(self.directory / "zones", written, [address4(NSD), address6(NSD)], address4(NOBODY))
+        self.zones = zones.Zones(self.directory / "zones", written, [address4(NSD), address6(NSD)],
+                                 address4(UNBOUND), address4(NOBODY))
         self.zones.make()
         directory = self.directory / "dns"
         directory.mkdir()

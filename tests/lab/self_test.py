@@ -175,9 +175,9 @@ class Dns(unittest.TestCase):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="comity-lab-self-test-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         names = {"good.org": {}, "plain.org": {"signed": False}, "old.org": {"expired": True},
-                 "false.org": {"bogus": ["false.org A"]}, "dead.org": {"served": False}, "hashed.org": {"nsec3": True}}
+                 "false.org": {"bogus": ["false.org A"]}, "dead.org": {"served": False}, "gone.org": {"served": False, "signed": False}, "hashed.org": {"nsec3": True}}
         self.zones = zones.Zones(self.directory / "zones", {
-            name: {**table, "records": "@ A 192.0.2.1"} for name, table in names.items()}, ["10.77.0.2"], "10.77.0.253")
+            name: {**table, "records": "@ A 192.0.2.1"} for name, table in names.items()}, ["10.77.0.2"], "10.77.0.3", "10.77.0.253")
         self.zones.make()
 
     def test_each_is_what_it_is_called(self):
@@ -188,7 +188,7 @@ class Dns(unittest.TestCase):
             server.wait_ready()
             place = type("Place", (), {"dns": server})
             for owner, security in (("good.org", "secure"), ("hashed.org", "secure"), ("plain.org", "insecure"),
-                                    ("old.org", "bogus"), ("false.org", "bogus"), ("dead.org", "servfail"),
+                                    ("old.org", "bogus"), ("false.org", "bogus"), ("dead.org", "servfail"), ("gone.org", "servfail"),
                                     ("none.good.org", "nxdomain")):
                 with self.subTest(owner):
                     self.assertEqual(steps.security(place, owner, "A"), security)

@@ -6,7 +6,7 @@ DS record in its parent. What can be wrong with a zone:
     signed = false             no DNSSEC: no keys, and no DS above
     expired = true             its signatures ended two days ago
     bogus = ["b.org A", ...]   these record sets are changed after signing
-    served = false             its server does not know it: every lookup fails (SERVFAIL)
+    served = false             delegated to a server that refuses to answer: every lookup fails (SERVFAIL)
     served = "silent"          delegated to an address where no server is: every lookup waits in vain
     nsec3 = true               denials by NSEC3, not NSEC
 """
@@ -40,15 +40,15 @@ def parent_of(zone):
 
 
 class Zones:
-    """`zones` maps names without the last dot to their tables; `servers` are the addresses of nsd, `nobody` one where
-    no server is."""
+    """`zones` maps names without the last dot to their tables; `servers` are the addresses of nsd, `refusing` one where
+    a server refuses what it is asked, `nobody` one where no server is."""
 
-    def __init__(self, directory, zones, servers, nobody):
+    def __init__(self, directory, zones, servers, refusing, nobody):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir()
         self.zones = {name: dict(table) for name, table in zones.items()}
         self.servers = servers
-        self.nobody = nobody
+        self.places = {True: servers, False: [refusing], "silent": [nobody]}
         self.keys = {}
         for name, table in self.zones.items():
             unknown = set(table) - KEYS
@@ -103,7 +103,7 @@ class Zones:
         lines += [f"{server} {_address(each)}" for each in self.servers]
         for child in self.zones:
             if child and parent_of(child) == name:
-                places = [self.nobody] if self.zones[child].get("served") == "silent" else self.servers
+                places = self.places[self.zones[child].get("served", True)]
                 lines += [f"{child}. NS ns.{child}."] + [f"ns.{child}. {_address(each)}" for each in places]
                 if self.is_signed(child):
                     lines.append(self._key(child).with_suffix(".ds").read_text(encoding="ascii").strip())
