@@ -90,19 +90,24 @@ std::vector<std::uint8_t> bare(std::vector<std::uint8_t> message, std::uint8_t r
 
 }  // namespace
 
-dns_relay::dns_relay(std::uint16_t server_port)
-    : server_port_{server_port},
-      udp_{socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)},
-      tcp_{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)},
-      wake_{eventfd(0, EFD_CLOEXEC)} {
-  auto at = loopback(0);
-  socklen_t size = sizeof at;
-  if (bind(udp_, reinterpret_cast<sockaddr*>(&at), size) != 0 ||
-      getsockname(udp_, reinterpret_cast<sockaddr*>(&at), &size) != 0 ||
-      bind(tcp_, reinterpret_cast<sockaddr*>(&at), size) != 0 || listen(tcp_, 64) != 0) {
-    throw std::runtime_error("the relay has no port");
+dns_relay::dns_relay(std::uint16_t server_port) : server_port_{server_port}, wake_{eventfd(0, EFD_CLOEXEC)} {
+  for (int tries = 0; port_ == 0; ++tries) {  // what is free for UDP may be taken for TCP
+    udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto at = loopback(0);
+    socklen_t size = sizeof at;
+    if (bind(udp_, reinterpret_cast<sockaddr*>(&at), size) == 0 &&
+        getsockname(udp_, reinterpret_cast<sockaddr*>(&at), &size) == 0 &&
+        bind(tcp_, reinterpret_cast<sockaddr*>(&at), size) == 0 && listen(tcp_, 64) == 0) {
+      port_ = ntohs(at.sin_port);
+      break;
+    }
+    close(udp_);
+    close(tcp_);
+    if (tries == 100) {
+      throw std::runtime_error("the relay has no port");
+    }
   }
-  port_ = ntohs(at.sin_port);
   thread_ = std::thread{[this] { run(); }};
 }
 

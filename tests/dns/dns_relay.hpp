@@ -68,8 +68,8 @@ private:
 
   std::uint16_t server_port_;
   std::uint16_t port_ = 0;
-  int udp_;
-  int tcp_;
+  int udp_ = -1;
+  int tcp_ = -1;
   int wake_;
   mutable std::mutex mutex_;
   conduct general_;
