@@ -29,31 +29,63 @@ constexpr std::array<std::string_view, offer_count> offer_names{"xmpp_client", "
 constexpr std::array<std::string_view, routed_count> routed_names{"c2s", "s2s", "http", "forward", "refused"};
 constexpr std::array<std::string_view, kind_count> kind_names{"message", "presence", "iq"};
 
-/// What a client's connection can die of in each phase: the series that stand at 0 from the start. Any other pair gets
-/// its series when it happens.
-bool expected(phase p, cause c) noexcept {
-  using enum cause;
+/// The phases that a connection of that kind goes through.
+bool passes(route r, phase p) noexcept {
   switch (p) {
-    case phase::tls:
-      return c == tls_alert || c == tls_timeout || c == alpn_mismatch || c == peer_closed || c == shutdown;
-    case phase::stream:
-      return c == host_unknown || c == stream_error || c == stream_timeout || c == tls_timeout || c == policy ||
-             c == limit || c == peer_closed || c == shutdown || c == internal;
-    case phase::authentication:
-      return c == auth_rejected || c == auth_timeout || c == stream_error || c == policy || c == limit ||
-             c == peer_closed || c == shutdown || c == internal;
     case phase::dns:
     case phase::tcp:
+      return r.direction == direction::outbound;
+    case phase::bind:
+      return r.scope == scope::c2s;
+    case phase::tls:
+    case phase::stream:
+    case phase::authentication:
+      return true;
+  }
+  return false;
+}
+
+/// What refuses a server that we called once its certificate is known.
+bool unproven(cause c) noexcept {
+  using enum cause;
+  return c == cert_expired || c == cert_not_yet_valid || c == cert_name_mismatch || c == cert_untrusted ||
+         c == cert_missing || c == dane_mismatch || c == dane_unusable || c == posh_mismatch;
+}
+
+/// What a connection of that kind can die of in each phase: the series that stand at 0 from the start. Any other pair
+/// gets its series when it happens.
+bool expected(route r, phase p, cause c) noexcept {
+  using enum cause;
+  if (!passes(r, p)) {
+    return false;
+  }
+  const bool calls = r.direction == direction::outbound;
+  switch (p) {
+    case phase::dns:
+      return c == dns_nxdomain || c == dns_servfail || c == dns_bogus || c == dns_timeout || c == srv_unavailable ||
+             c == no_address;
+    case phase::tcp:
+      return c == tcp_refused || c == tcp_unreachable || c == tcp_timeout || c == address_forbidden;
+    case phase::tls:
+      return c == tls_alert || c == tls_timeout || c == alpn_mismatch || c == peer_closed || c == shutdown ||
+             (calls && (unproven(c) || c == tls_not_offered));
+    case phase::stream:
+      return c == host_unknown || c == stream_error || c == stream_timeout || c == tls_timeout || c == policy ||
+             c == limit || c == peer_closed || c == shutdown || c == internal ||
+             (calls && c == auth_no_common_mechanism);
+    case phase::authentication:
+      return c == auth_rejected || c == auth_timeout || c == stream_error || c == policy || c == limit ||
+             c == peer_closed || c == shutdown || c == internal || (r.scope == scope::s2s && c == dialback_invalid);
     case phase::bind:
       return false;
   }
   return false;
 }
 
-bool expected_close(cause c) noexcept {
+bool expected_close(route r, cause c) noexcept {
   using enum cause;
-  return c == peer_closed || c == stream_error || c == policy || c == limit || c == shutdown || c == auth_timeout ||
-         c == internal;
+  return c == peer_closed || c == stream_error || c == policy || c == limit || c == shutdown || c == internal ||
+         c == (r.scope == scope::c2s ? auth_timeout : stream_timeout);
 }
 
 }  // namespace
@@ -266,7 +298,7 @@ void connection_metrics::state::collect_connections(std::vector<MetricFamily>& o
     for (std::size_t i = 0; i < cause_count; ++i) {
       const auto why = static_cast<cause>(i);
       const auto n = sum(r, [i](const of_route& c) -> auto& { return c.closes[i]; });
-      if (n != 0 || expected_close(why)) {
+      if (n != 0 || expected_close(r, why)) {
         closes.add(with(of(r), {{"cause", to_string(why)}}), n);
       }
     }
@@ -293,7 +325,7 @@ void connection_metrics::state::collect_failures(std::vector<MetricFamily>& out,
     for (std::size_t p = 0; p < phase_count; ++p) {
       for (std::size_t i = 0; i < cause_count; ++i) {
         const auto n = sum(r, [=](const of_route& c) -> auto& { return c.failures[p][i]; });
-        if (n != 0 || expected(static_cast<phase>(p), static_cast<cause>(i))) {
+        if (n != 0 || expected(r, static_cast<phase>(p), static_cast<cause>(i))) {
           failures.add(
               with(of(r), {{"phase", to_string(static_cast<phase>(p))}, {"cause", to_string(static_cast<cause>(i))}}),
               n);
@@ -395,12 +427,15 @@ void connection_metrics::state::collect_traffic(std::vector<MetricFamily>& out,
 void connection_metrics::state::collect_times(std::vector<MetricFamily>& out, const std::vector<route>& routes) const {
   metric_family phases{"comity_connection_phase_seconds", "How long each phase of a connection's set-up took.",
                        MetricType::Histogram};
-  metric_family setup{"comity_connection_setup_seconds", "From accept to an authenticated stream.",
+  metric_family setup{"comity_connection_setup_seconds", "From accept, or the first SYN, to an authenticated stream.",
                       MetricType::Histogram};
   for (const auto r : routes) {
-    for (const auto p : {phase::tls, phase::stream, phase::authentication, phase::bind}) {
-      phases.add(with(of(r), {{"phase", to_string(p)}}), cells.size(),
-                 [&](std::size_t c) -> auto& { return route_at(c, r).phases[index(p)]; });
+    for (std::size_t i = 0; i < phase_count; ++i) {
+      const auto p = static_cast<phase>(i);
+      if (passes(r, p)) {
+        phases.add(with(of(r), {{"phase", to_string(p)}}), cells.size(),
+                   [&](std::size_t c) -> auto& { return route_at(c, r).phases[index(p)]; });
+      }
     }
     setup.add(of(r), cells.size(), [&](std::size_t c) -> auto& { return route_at(c, r).setup; });
   }

@@ -130,7 +130,11 @@ void outbound_link::flush() {
       // XEP-0478 §4: the peer has said that it would end the stream over this one (L03).
       bounce({std::move(stanza)}, cause::limit, stanza_condition::policy_violation, "larger than the peer takes");
     } else if (own != nullptr) {
-      own->take(std::move(stanza));
+      if (!own->take(stanza)) {
+        // Kept first: what the stream has not written comes to stand before it.
+        queue_.put_back({std::move(stanza)}, clock::now(), all_.with().host.settings()->queue);
+        return own->give_up();
+      }
     } else {
       ++borrowed_->handed;
       all_.with().federation.carry(borrowed_->stream, std::move(stanza));
@@ -341,11 +345,10 @@ void outbound_link::bounce(const std::vector<stanza_ref>& stanzas, cause why, st
                          {"detail", text}});
 }
 
-void outbound_link::close(stream_condition condition, cause why, const std::string& text) {
+void outbound_link::give_up(cause why, const std::string& text) {
   drop_dialler();
   refuse_questions(bounce_condition(why), [](const question&) { return true; });
   bounce(queue_.take_all(), why, bounce_condition(why), text);
-  all_.with().loop.on(stream_, [&](live_connection& c) { c.dismiss(condition, why, text); });
   pump();
 }
 

@@ -53,8 +53,8 @@ public:
   void answered(const key_verdict&) override;
   void lost(std::uint64_t stream, stream_ending);
 
-  /// Ends its stream and bounces what waits.
-  void close(stream_condition, cause, const std::string& text);
+  /// Bounces what waits, and ends the search for a stream.
+  void give_up(cause, const std::string& text);
   /// Nothing is waiting, under way or worth remembering.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] const std::deque<attempt_record>& history() const noexcept { return history_; }

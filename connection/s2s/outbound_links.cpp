@@ -80,14 +80,13 @@ void outbound_links::forget(inquiry& over) {
 void outbound_links::close(std::string_view remote, const std::string& text) {
   for (auto& [flow, link] : links_) {
     if (flow.target == remote) {
-      link->close(stream_condition::undefined_condition, cause::policy, text);
+      link->give_up(cause::policy, text);
     }
   }
   for (const auto& c : with_.loop.list()) {
     if (c.route.scope == scope::s2s && c.peer == remote) {
-      with_.loop.on(c.ref.id, [&text](live_connection& found) {
-        found.dismiss(stream_condition::undefined_condition, cause::policy, text);
-      });
+      with_.loop.on(c.ref.id,
+                    [&text](live_connection& found) { static_cast<server_stream&>(found).leave(cause::policy, text); });
     }
   }
 }
@@ -95,7 +94,7 @@ void outbound_links::close(std::string_view remote, const std::string& text) {
 void outbound_links::stop() {
   stopped_ = true;
   for (auto& [flow, link] : links_) {
-    link->close(stream_condition::system_shutdown, cause::shutdown, {});
+    link->give_up(cause::shutdown, {});
   }
   for (const auto& c : with_.loop.list()) {
     if (c.route.scope == scope::s2s) {

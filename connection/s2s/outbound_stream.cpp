@@ -47,8 +47,8 @@ outbound_stream::outbound_stream(const s2s_collaborators& collaborators, std::sh
 
 outbound_stream::~outbound_stream() {
   if (owner_ != nullptr && !ending_) {
-    owner_->ended(*this,
-                  {.cause = cause::shutdown, .received = {}, .text = {}, .abrupt = true, .unwritten = left_over()});
+    owner_->ended(
+        *this, {.cause = cause::shutdown, .received = {}, .text = {}, .abrupt = true, .unwritten = take_unwritten()});
   }
 }
 
@@ -75,20 +75,18 @@ void outbound_stream::abandon() {
   settle();
 }
 
-void outbound_stream::take(stanza_ref stanza) {
-  heard();
-  if (!try_stanza(stanza)) {
-    overflow_ = std::move(stanza);
-    dismiss(stream_condition::resource_constraint, cause::limit, "send queue full");
+bool outbound_stream::take(const stanza_ref& stanza) {
+  if (ending_ || overflowed_ || !try_stanza(stanza)) {
+    return false;
   }
+  heard();
+  return true;
 }
 
-std::vector<stanza_ref> outbound_stream::left_over() {
-  auto left = take_unwritten();
-  if (overflow_) {
-    left.push_back(std::exchange(overflow_, nullptr));
+void outbound_stream::give_up() {
+  if (!std::exchange(overflowed_, true)) {
+    dismiss(stream_condition::resource_constraint, cause::limit, "send queue full");
   }
-  return left;
 }
 
 attempt_record outbound_stream::record() const {
@@ -228,7 +226,7 @@ void outbound_stream::over(const action::finish& a) {
   ending_ = stream_ending{
       .cause = a.cause, .phase = a.phase, .received = a.received, .text = a.text, .abrupt = a.abrupt, .unwritten = {}};
   auto report = *ending_;
-  report.unwritten = left_over();
+  report.unwritten = take_unwritten();
   if (auto* owner = std::exchange(owner_, nullptr)) {
     owner->ended(*this, std::move(report));
   }

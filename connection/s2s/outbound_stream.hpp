@@ -72,9 +72,11 @@ public:
   void want(domain_flow);
   /// Not wanted any more; nothing is reported.
   void abandon();
-  /// Queues a stanza of an authorised flow. Where the peer is too slow for it the stream ends, and gives it back among
-  /// the unwritten.
-  void take(stanza_ref);
+  /// Queues a stanza of an authorised flow. False: the peer is too slow for it, so it stays the caller's, who keeps it
+  /// and then calls give_up().
+  [[nodiscard]] bool take(const stanza_ref&);
+  /// THREATS F4: ends the stream of a peer that reads too slowly. Perhaps not before the caller has returned.
+  void give_up();
 
   [[nodiscard]] const call& called() const noexcept { return call_; }
   [[nodiscard]] bool takes_other_targets() const noexcept { return machine_.takes_other_targets(); }
@@ -110,7 +112,6 @@ private:
   void judge(trust::posh_outcome);
   [[nodiscard]] tls::session_cache::key session_key() const;
   void keep_session();
-  [[nodiscard]] std::vector<stanza_ref> left_over();
 
   call call_;
   stream_owner* owner_;
@@ -120,7 +121,7 @@ private:
   examined examined_;
   std::optional<trust::verdict> verdict_;
   std::optional<stream_ending> ending_;
-  stanza_ref overflow_;  // did not fit any more
+  bool overflowed_ = false;
 };
 
 }  // namespace comity::connection

@@ -2,12 +2,18 @@
 
 #include <algorithm>
 
+#include "connection/negotiation/stream_header.hpp"
 #include "connection/s2s/connect_budget.hpp"
 #include "connection/s2s/federation.hpp"
 #include "connection/s2s/s2s_metrics.hpp"
 #include "connection/stanza.hpp"
 
 namespace comity::connection {
+
+namespace {
+/// How long the peer's closing tag is waited for after ours (RFC 6120 §4.4: a reasonable amount of time).
+constexpr std::chrono::seconds leave_time{5};
+}  // namespace
 
 stream_limits limits_of(const s2s_settings& s) noexcept {
   return {.max_bytes = static_cast<std::uint32_t>(s.after_authentication.stanza_bytes),
@@ -27,7 +33,20 @@ void server_stream::dismiss(stream_condition condition, cause why, std::string t
 }
 
 void server_stream::leave(cause why, std::string text) {
-  happen(event::dismissed{std::nullopt, why, std::move(text)});
+  if (!established_ || ended() || leaving_) {
+    happen(event::dismissed{std::nullopt, why, std::move(text)});
+    return settle();
+  }
+  // RFC 6120 §4.4: nothing more is sent, but what the other side sent before it heard of that is still taken.
+  leaving_ = action::finish{.cause = why,
+                            .phase = phase::authentication,
+                            .sent = {},
+                            .received = {},
+                            .text = std::move(text),
+                            .abrupt = false};
+  say_over(*leaving_);
+  send_bytes(stream_end);
+  deadline(clock::now() + leave_time);
   settle();
 }
 
@@ -63,6 +82,9 @@ void server_stream::tls_failed(const tls::tls_failure& failure) {
 
 void server_stream::timed_out() {
   const auto now = clock::now();
+  if (leaving_) {
+    return happen(event::dismissed{std::nullopt, leaving_->cause, leaving_->text});
+  }
   if (!established_) {
     return happen(event::timed_out{});
   }
@@ -71,7 +93,7 @@ void server_stream::timed_out() {
     return happen(event::dismissed{stream_condition::reset, cause::cert_expired, "the peer's certificate has expired"});
   }
   if (now >= last_heard_ + settings_->idle_timeout) {
-    return happen(event::dismissed{std::nullopt, cause::stream_timeout, "idle"});
+    return leave(cause::stream_timeout, "idle");
   }
   arm_idle();
 }
@@ -90,7 +112,7 @@ void server_stream::proof_expires(std::optional<std::chrono::system_clock::time_
   const auto left = std::chrono::ceil<std::chrono::seconds>(*when - std::chrono::system_clock::now());
   const auto by = clock::now() + std::min<std::chrono::seconds>(left, horizon);
   expires_ = expires_ ? std::min(*expires_, by) : by;
-  if (established_) {
+  if (established_ && !leaving_) {
     arm_idle();
   }
 }
@@ -120,6 +142,12 @@ void server_stream::take_element(xml::document& document) {
   taken_ = &document;
   happen(event::element{document.root()});
   taken_ = nullptr;
+}
+
+void server_stream::perform(action::send& a) {
+  if (!leaving_) {
+    send_bytes(a.bytes);
+  }
 }
 
 void server_stream::perform(action::received& a) {
@@ -190,7 +218,13 @@ void server_stream::ask(verify_key& question) {
 
 void server_stream::perform(action::finish& a) {
   end(a.abrupt);
-  account(a);
+  account(leaving_ ? *leaving_ : a);
+}
+
+void server_stream::say_over(const action::finish& a) {
+  if (!std::exchange(over_said_, true)) {
+    over(a);
+  }
 }
 
 void server_stream::account(const action::finish& a) {
@@ -213,11 +247,12 @@ void server_stream::account(const action::finish& a) {
         log::field{"sent", static_cast<std::int64_t>(wire().bytes_sent())});
   } else {
     metrics().failed(route(), a.phase, a.cause);
-    log(log::level::info, "s2s.failed", log::field{"peer", remote()},
+    // One that is not wanted any more, as those that lost a race, is nobody's failure.
+    log(a.cause == cause::shutdown ? log::level::debug : log::level::info, "s2s.failed", log::field{"peer", remote()},
         log::field{"direction", to_string(route().direction)}, log::field{"phase", to_string(a.phase)},
         log::field{"cause", to_string(a.cause)}, log::field{"error", error}, log::field{"detail", a.text});
   }
-  over(a);
+  say_over(a);
 }
 
 }  // namespace comity::connection

@@ -53,7 +53,8 @@ class server_stream : public stream_driver {
 public:
   void dismiss(stream_condition, cause, std::string text) final;
   void fault(std::string_view what) noexcept final;
-  /// Ends it without a stream error.
+  /// Ends it without a stream error. What the peer has sent by then, and sends until it has heard of it, is still taken
+  /// (RFC 6120 §4.4).
   void leave(cause, std::string text);
 
 protected:
@@ -63,7 +64,7 @@ protected:
 
   /// For its machine.
   virtual void happen(negotiation_event) = 0;
-  /// It is over, counted and logged; once. The descriptor may still have bytes to write.
+  /// Nothing more is sent, for that reason; once. What is queued and not written is to go another way.
   virtual void over(const action::finish&) = 0;
   /// The domain at the other end, "" as long as that is not known.
   [[nodiscard]] virtual std::string_view remote() const = 0;
@@ -71,7 +72,7 @@ protected:
 
   // --- actions that both machines have -------------------------------------------------------------------------------
 
-  void perform(action::send& a) { send_bytes(a.bytes); }
+  void perform(action::send&);
   void perform(action::start_tls& a) { upgrade(std::move(a.proceed)); }
   void perform(action::restart_stream&) { restart(); }
   void perform(action::ask&);
@@ -128,6 +129,7 @@ private:
   template <typename Question>
   void ask(Question&) {}  // those of clients
   void account(const action::finish&);
+  void say_over(const action::finish&);
   void arm_idle();
 
   s2s_collaborators with_;
@@ -136,6 +138,8 @@ private:
   xml::document* taken_ = nullptr;  // the element being taken
   bool established_ = false;
   bool accounted_ = false;
+  bool over_said_ = false;
+  std::optional<action::finish> leaving_;  // our closing tag is out, the peer's is awaited
   authorised_by how_ = authorised_by::external;
   proof proof_ = proof::none;
   clock::time_point last_heard_;
