@@ -193,6 +193,7 @@ class Server:
             "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s"},
             "log": {"level": "debug"},
             "limits": {},
+            "s2s": {"enabled": False},
             "metrics": {"address": f"127.0.0.1:{self.metrics_port}"},
         }
         for table, values in (settings or {}).items():
@@ -440,12 +441,12 @@ class Server:
             raise
         return client
 
-    def raw(self, method="starttls", context=None):
-        """A connection that has sent nothing; for "direct", nothing behind the TLS handshake."""
+    def raw(self, method="starttls", context=None, secure=True):
+        """A connection that has sent nothing; for "direct", nothing behind the TLS handshake, if `secure`."""
         port = self.direct_port if method == "direct" else self.starttls_port
         client = Client.raw("127.0.0.1", port, domain=self.domain, context=context or authority().context(),
                             timeout=PATIENCE)
-        if method == "direct":
+        if method == "direct" and secure:
             client.start_tls_now()
         return client
 

@@ -293,14 +293,20 @@ class Reloading(unittest.TestCase):
                     self.assertEqual(old, fingerprint(server.certificate_of("comity.test")))
                     server.renew("comity.test")
                     self.assertEqual(self.served(server), old, "not before the reload")
+                    early = server.client("alice", "direct")
+                    early.connect()
+                    early.open_stream()
                     reload(server)
                     self.assertEqual(self.served(server), fingerprint(server.certificate_of("comity.test")))
                     self.assertNotEqual(self.served(server), old)
                     server.wait_metric(1, "comity_config_last_reload_successful")
                     alice.message(bob.jid, "still here")
                     bob.wait_for(is_message("still here", alice.jid))
-                    # A session begun under the old certificate binds by the old one; new ones by the new.
-                    server.login("alice").close()
+                    # Who came under the old certificate binds by the old one, who comes now by the new.
+                    early.authenticate("SCRAM-SHA-256-PLUS")
+                    early.bind()
+                    early.close()
+                    server.login("alice", mechanism="SCRAM-SHA-256-PLUS").close()
 
     def test_hosts_and_limits_change_by_a_reload(self):
         with Server(users=["alice"]) as server, server.login("alice") as alice:

@@ -375,8 +375,11 @@ class Client:
         """The names of the SASL mechanisms offered."""
         return [each.text for each in self.features.findall(f"{{{SASL}}}mechanisms/{{{SASL}}}mechanism")]
 
-    def authenticate(self, mechanism=None):
-        """SASL and the stream restart; AuthenticationFailed by the server's condition, or ours about its proof."""
+    def authenticate(self, mechanism=None, **attributes):
+        """SASL and the stream restart; AuthenticationFailed by the server's condition, or ours about its proof.
+
+        `attributes` are those of the new stream's header, as for stream_header().
+        """
         offered = self.mechanisms()
         if mechanism is None:
             mechanism = next((name for name in PREFERENCE if name in offered and self._can_bind(name)), None)
@@ -387,7 +390,7 @@ class Client:
         else:
             self._exchange_scram(mechanism, offered)
         self.used_mechanism = mechanism
-        return self.open_stream()
+        return self.open_stream(**attributes)
 
     def _can_bind(self, mechanism):
         """True if the mechanism needs no channel binding, or one that we have."""
