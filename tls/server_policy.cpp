@@ -72,16 +72,32 @@ std::vector<std::string> offered_protocols(SSL* ssl) {
   return names;
 }
 
+/// A server that goes by our TLSA records names the target of our SRV record, which need be no host of ours (RFC 7671
+/// §3: answer by a default certificate). RFC 9325 §3.7 wants strange names refused so that no connection meant for
+/// another service ends here: this one was spoken to by the name of a host of ours before TLS, or asks for our
+/// protocol.
+bool surely_for_us(const connection_state& state) {
+  return state.peer && (state.table->of(state.default_domain) != nullptr ||
+                        std::ranges::any_of(state.offered, [&](const std::string& name) {
+                          return std::ranges::find(state.alpn, name) != state.alpn.end();
+                        }));
+}
+
 /// Runs twice when a HelloRetryRequest comes between: it sets the same things again.
 int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
   auto* state = state_of(ssl);
   state->sni = server_name(ssl);
   state->offered = offered_protocols(ssl);
-  auto* chosen = state->table->first();  // D11
+  auto* unnamed = state->table->of(state->default_domain);
+  if (unnamed == nullptr) {
+    unnamed = state->table->first();  // D11
+  }
+  auto* chosen = unnamed;
   if (!state->sni.empty() && !is_ip_literal(state->sni)) {
     chosen = state->table->of(state->sni);
-  } else if (auto* preferred = state->table->of(state->default_domain)) {
-    chosen = preferred;
+    if (chosen == nullptr && surely_for_us(*state)) {
+      chosen = unnamed;
+    }
   }
   if (chosen == nullptr) {
     state->unknown_name = true;

@@ -94,7 +94,9 @@ public:
   /// `alpn` lists what may be selected, preferred first (literals); an offer without overlap ends in
   /// no_application_protocol, no offer at all is accepted (XEP-0368 §4). Takes the certificates now in force from
   /// `context`, which outlives this; a ClientHello without SNI gets that of `default_domain` (A-labels) where there is
-  /// one, else the first host's. Sessions made with a certificate requested do not resume where none is, nor the other
+  /// one, else the first host's. So does one with a name that is not ours where a certificate is requested, and
+  /// `default_domain` or the ALPN offer says that we are meant; all others with such a name end in unrecognized_name.
+  /// Sessions made with a certificate requested do not resume where none is, nor the other
   /// way round.
   void accept(const server_context& context, std::span<const std::string_view> alpn,
               std::string_view default_domain = {}, client_certificate = client_certificate::not_requested);

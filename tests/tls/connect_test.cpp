@@ -91,6 +91,43 @@ TEST_F(Connect, WithoutANameTheStreamsOwnDomainIsServed) {  // E09, RFC 6120 §5
   EXPECT_EQ("CN=near.example", talk.server.facts().peer->subject);
 }
 
+// RFC 7671 §3: whoever goes by TLSA records names the target of our SRV record.
+TEST_F(Connect, UnderAStrangersNameTheStreamsOwnDomainIsServed) {
+  auto options = to_far();
+  options.server_name = "target.example";
+  options.alpn = {};
+  talk_.server.accept(far_server_, {}, "other.example", client_certificate::requested);
+  talk_.client.connect(client_, options);
+  ASSERT_TRUE(talk_.shake());
+  EXPECT_EQ("CN=other.example", talk_.client.facts().peer->subject);
+  EXPECT_EQ("target.example", talk_.server.facts().sni);
+  EXPECT_FALSE(talk_.client.facts().sni_acknowledged);
+}
+
+TEST_F(Connect, UnderAStrangersNameWhoAsksForOurProtocolGetsTheFirstHost) {
+  auto options = to_far();
+  options.server_name = "target.example";
+  ASSERT_TRUE(talk_.connect(client_, options, far_server_));
+  EXPECT_EQ("CN=far.example", talk_.client.facts().peer->subject);
+  EXPECT_EQ("xmpp-server", talk_.client.facts().alpn);
+}
+
+TEST_F(Connect, AStrangersNameAloneIsRefused) {  // D10, RFC 9325 §3.7
+  static constexpr std::array<std::string_view, 1> h2{"h2"};
+  auto options = to_far();
+  options.server_name = "target.example";
+  for (const auto offer : {std::span<const std::string_view>{}, std::span<const std::string_view>{h2}}) {
+    tls_pair talk;
+    options.alpn = offer;
+    EXPECT_FALSE(talk.connect(client_, options, far_server_));
+    EXPECT_EQ(tls_failure::kind::unrecognized_name, talk.server.failure().what);
+  }
+  options.alpn = tls_pair::xmpp_server;
+  tls_pair client_of_ours;
+  EXPECT_FALSE(client_of_ours.connect(client_, options, far_server_, client_certificate::not_requested));
+  EXPECT_EQ(tls_failure::kind::unrecognized_name, client_of_ours.server.failure().what);
+}
+
 TEST_F(Connect, KnowsWhetherTheServerAcknowledgedTheName) {  // D10, RFC 9325 §3.7
   for (const bool acknowledges : {false, true}) {
     rogue server;
@@ -193,6 +230,7 @@ TEST_F(Connect, ARefusalOfAllProtocolsIsTold) {  // D06, D09
 TEST_F(Connect, TheServersAlertIsQuoted) {
   auto options = to_far();
   options.server_name = "none.example";
+  options.alpn = {};
   EXPECT_FALSE(talk_.connect(client_, options, far_server_));
   EXPECT_EQ(io_status::failed, talk_.client_says.status);
   EXPECT_EQ(tls_failure::kind::peer_alert, talk_.client.failure().what);
