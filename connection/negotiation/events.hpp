@@ -122,7 +122,8 @@ struct ignored {  // unsolicited and without consequence (THREATS D1); for the l
 
 struct judge {};     // the peer's certificate is known: decide what it proves and say event::judged
 struct verified {};  // header and features of a proven peer are in: event::chosen and event::verify are welcome
-/// The flow will not be authorised on this stream (J08). `bounce` is what senders of its stanzas are to be told.
+/// The flow will not be authorised on this stream (J08), which ends where it was the first. `bounce` is what senders of
+/// its stanzas are to be told, if nothing else is tried.
 struct flow_refused {
   domain_flow flow;
   connection::cause cause = cause::auth_rejected;

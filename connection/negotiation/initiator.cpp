@@ -320,15 +320,14 @@ void initiator::handle(established, event::wants_flow& e, initiator_actions& out
   }
   if (!may_dial_back() || (e.flow.target != settings_.flow.target && !takes_other_targets())) {
     // XEP-0220 §2.6.2 (J10): an error about it might cost the other flows their stream.
-    return refuse(e.flow, cause::auth_no_common_mechanism, "the peer takes no other flows on this stream", out);
+    return refuse(e.flow, cause::auth_no_common_mechanism, stanza_condition::remote_server_timeout,
+                  "the peer takes no other flows on this stream", out);
   }
   dial_back(e.flow, out);
 }
 
-void initiator::refuse(const domain_flow& flow, cause why, std::string text, initiator_actions& out) {
-  // XEP-0220 §2.1.1 (J01), §2.4.2 (J08).
-  const auto bounce = why == cause::dialback_invalid ? stanza_condition::internal_server_error
-                                                     : stanza_condition::remote_server_timeout;
+void initiator::refuse(const domain_flow& flow, cause why, stanza_condition bounce, std::string text,
+                       initiator_actions& out) {
   out.emplace_back(action::flow_refused{flow, why, bounce, std::move(text)});
 }
 
@@ -370,6 +369,7 @@ void initiator::take(const xml::element& e, initiator_actions& out) {
 
 void initiator::take_result(const dialback_element& said, initiator_actions& out) {
   using enum dialback_element::type;
+  using enum stanza_condition;
   const bool first = std::holds_alternative<dialling_back>(state_) && said.flow == settings_.flow;
   if (said.says == unknown || asked_.erase(said.flow) == 0) {
     // XEP-0220 §3.1; THREATS D1: only what was asked on this stream can be answered on it.
@@ -385,11 +385,10 @@ void initiator::take_result(const dialback_element& said, initiator_actions& out
   const auto why = said.says == invalid ? cause::dialback_invalid : cause_of(said.condition);
   std::string text = "dialback ";
   text += said.says == invalid ? "invalid" : to_string(said.condition);
-  if (!first) {
-    refuse(said.flow, why, text, out);
-  }
+  // XEP-0220 §2.1.1 (J01): senders are told of an invalid key in other words than of an error.
+  refuse(said.flow, why, said.says == invalid ? internal_server_error : remote_server_timeout, text, out);
   if (first || said.says == invalid) {
-    // XEP-0220 §2.1.1 (J01): after `invalid` nothing more is sent on this stream, whoever's it is.
+    // And after it nothing more is sent on this stream, whoever's it is.
     return leave(why, std::move(text), out);
   }
 }
@@ -615,7 +614,7 @@ void initiator::finish(action::finish end, initiator_actions& out) {
   // XEP-0220 §2.1.1, §2.1.2: what was asked, or was to be, has no answer any more.
   for (const auto& flow : asked_) {
     if (flow != settings_.flow) {
-      refuse(flow, end.cause, "the stream ended", out);
+      refuse(flow, end.cause, stanza_condition::remote_server_timeout, "the stream ended", out);
     }
   }
   for (const auto* keys : {&asking_, &kept_}) {

@@ -134,7 +134,7 @@ private:
   void features_came(expects_features, initiator_actions&);
   void dial_back(const domain_flow&, initiator_actions&);
   void authorise(const domain_flow&, authorised_by, initiator_actions&);
-  void refuse(const domain_flow&, cause, std::string text, initiator_actions&);
+  static void refuse(const domain_flow&, cause, stanza_condition bounce, std::string text, initiator_actions&);
   void take(const xml::element&, initiator_actions&);
   void take_result(const dialback_element&, initiator_actions&);
   void take_verdict(const dialback_element&, initiator_actions&);

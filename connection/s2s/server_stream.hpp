@@ -122,7 +122,7 @@ private:
   void tls_failed(const tls::tls_failure&) final;
   void tls_refused() final { happen(event::tls_refused{}); }
   void timed_out() final;
-  void gone() final { happen(event::gone{}); }
+  void gone() final { happen(event::gone{wire().tls().failure().text}); }
 
   void ask(prove_peer&);
   void ask(verify_key&);

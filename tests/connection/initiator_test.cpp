@@ -407,20 +407,24 @@ struct refusal {
   const char* name;
   const char* answer;
   const char* why;
+  const char* bounce = "remote-server-timeout";
 };
 class InitiatorRefusal : public testing::TestWithParam<refusal> {};
 
 TEST_P(InitiatorRefusal, OfTheFirstFlowEndsTheStream) {  // J01, J08: the dialler goes on to the next endpoint
   auto s = dialling();
+  const std::string why = GetParam().why;
   s.feeds_element(GetParam().answer)
-      .expects({"send </stream:stream>", std::string{"finish authentication "} + GetParam().why});
+      .expects({"flow refused example.org to peer.example " + why + " bounce " + GetParam().bounce,
+                "send </stream:stream>", "finish authentication " + why});
   EXPECT_TRUE(s.run().authorised().empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(
     J08, InitiatorRefusal,
     testing::Values(
-        refusal{"Invalid", "<db:result from='peer.example' to='example.org' type='invalid'/>", "dialback_invalid"},
+        refusal{"Invalid", "<db:result from='peer.example' to='example.org' type='invalid'/>", "dialback_invalid",
+                "internal-server-error"},
         refusal{"NoSuchHost",
                 "<db:result from='peer.example' to='example.org' type='error'><error type='cancel'><item-not-found "
                 "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>",
