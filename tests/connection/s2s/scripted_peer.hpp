@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -31,6 +32,11 @@ public:
   explicit scripted_line(int descriptor) : descriptor_{descriptor} {
     const timeval patience{.tv_sec = 5, .tv_usec = 0};
     ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    // OpenSSL writes by write(): that the other end has gone ends the script, not the test.
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   }
   ~scripted_line() {
     ssl_.reset();
