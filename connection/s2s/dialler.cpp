@@ -18,6 +18,8 @@ using clock = dial_schedule::clock;
 
 /// THREATS E2: one search takes no longer than this, unless the operator gives a single address more.
 constexpr std::chrono::seconds search_time{30};
+/// How long a stream that is there may take to say that it takes another flow.
+constexpr std::chrono::seconds sharing_time{5};
 
 method method_of(const dns::target& t) {
   return t.direct_tls ? method::direct_tls : method::starttls;
@@ -63,6 +65,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     std::size_t target;
     dns::address address;
     clock::time_point began;
+    bool shared = false;               // asked for on a stream that was there
     std::unique_ptr<tcp_connect> tcp;  // until connected
     std::uint64_t stream = 0;          // then
   };
@@ -205,17 +208,26 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
 
   void perform(dial_schedule::start& c) {
     const auto& target = targets[c.target];
-    const auto& made =
-        attempts
-            .emplace(c.attempt,
-                     attempt{.target = c.target, .address = c.address, .began = clock::now(), .tcp = nullptr})
-            .first->second;
+    attempts.emplace(c.attempt,
+                     attempt{.target = c.target, .address = c.address, .began = clock::now(), .tcp = nullptr});
     // THREATS E1: judged is the address that is about to be connected to, whatever names led to it.
     if (!settings->addresses.may_dial(c.address.bytes())) {
       return end_attempt(c.attempt, phase::tcp, cause::address_forbidden, "forbidden by [s2s] forbidden_addresses");
     }
+    // RFC 7712 §4.4.2, XEP-0220 §2.6.2: what leads to the same server may go the same way (J10, K02).
+    attempts.at(c.attempt).shared = true;
+    if (!owner.shares(target, c.address, facts_of(target, *endpoints[c.target]))) {
+      connect(c.attempt);
+    }
+  }
+
+  void connect(dial_schedule::attempt_id id) {
+    auto& made = attempts.at(id);
+    made.shared = false;
+    made.began = clock::now();
+    const auto& target = targets[made.target];
     if (wanted.budget && !wanted.budget->take()) {
-      return end_attempt(c.attempt, phase::tcp, cause::limit, "too many connections for one peer's questions");
+      return end_attempt(id, phase::tcp, cause::limit, "too many connections for one peer's questions");
     }
     with.loop.metrics().attempted(route_by(method_of(target)));
     if (with.log.enabled(log::level::debug)) {
@@ -227,8 +239,8 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
                       {"method", to_string(method_of(target))},
                       {"source", to_string(target.source)}});
     }
-    attempts.at(c.attempt).tcp = std::make_unique<tcp_connect>(
-        with.loop.loop(), c.address, target.port, [this, id = c.attempt](std::expected<int, tcp_connect::failure> got) {
+    made.tcp = std::make_unique<tcp_connect>(
+        with.loop.loop(), made.address, target.port, [this, id](std::expected<int, tcp_connect::failure> got) {
           const auto self = shared_from_this();
           got ? connected(id, *got) : end_attempt(id, phase::tcp, got.error().cause, got.error().text);
         });
@@ -266,7 +278,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     }
     auto& target = targets[found->second.target];
     auto* stream = stream_of(found->second);
-    if (stream == nullptr) {  // in TCP: nobody else will count it
+    if (found->second.tcp) {  // nobody else will count it
       with.loop.metrics().failed(route_by(method_of(target)), phase::tcp,
                                  schedule->out_of_time() ? cause::tcp_timeout : cause::shutdown);
     }
@@ -377,9 +389,8 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   void arm() {
     auto next = schedule->wake();
     for (const auto& [id, a] : attempts) {
-      if (a.tcp) {
-        const auto by = a.began + settings->connect_timeout;
-        next = next ? std::min(*next, by) : by;
+      if (const auto by = deadline_of(a)) {
+        next = next ? std::min(*next, *by) : by;
       }
     }
     if (!next) {
@@ -394,18 +405,28 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     });
   }
 
+  /// Of what no stream has a deadline for.
+  [[nodiscard]] std::optional<clock::time_point> deadline_of(const attempt& a) const {
+    if (a.tcp) {
+      return a.began + settings->connect_timeout;
+    }
+    return a.shared ? std::optional{a.began + std::min<clock::duration>(sharing_time, settings->connect_timeout)}
+                    : std::nullopt;
+  }
+
   void expired() {
     const auto now = clock::now();
     std::vector<dial_schedule::attempt_id> late;
     for (const auto& [id, a] : attempts) {
-      if (a.tcp && a.began + settings->connect_timeout <= now) {
+      if (const auto by = deadline_of(a); by && *by <= now) {
         late.push_back(id);
       }
     }
     for (const auto id : late) {
-      if (!over && attempts.contains(id)) {
-        end_attempt(id, phase::tcp, cause::tcp_timeout, "no answer");
+      if (over || !attempts.contains(id)) {
+        continue;
       }
+      attempts.at(id).shared ? connect(id) : end_attempt(id, phase::tcp, cause::tcp_timeout, "no answer");
     }
     if (!over) {
       run();
@@ -474,6 +495,16 @@ dialler::~dialler() {
 
 void dialler::begin() {
   state_->later([](state& s) { s.discover(); });
+}
+
+void dialler::not_shared() {
+  state_->later([](state& s) {
+    const auto asked = std::ranges::find_if(s.attempts, [](const auto& a) { return a.second.shared; });
+    if (asked != s.attempts.end()) {
+      s.connect(asked->first);
+      s.run();
+    }
+  });
 }
 
 std::vector<std::string> dialler::discovery() const {

@@ -37,6 +37,10 @@ public:
   virtual void connected(outbound_stream&) = 0;
   virtual void answered(const key_verdict&) = 0;
   virtual void tried(const attempt_record&) = 0;
+  /// A connection to that very endpoint is about to be opened. True where the flow is asked for on a stream that is
+  /// there already; what comes of that is the owner's to
+  /// say, by destroying the dialler or by not_shared().
+  [[nodiscard]] virtual bool shares(const dns::target&, const dns::address&, const endpoint_facts&) { return false; }
   /// Nothing is left to try.
   virtual void failed(const dial_failure&) = 0;
 };
@@ -56,6 +60,8 @@ public:
   dialler& operator=(const dialler&) = delete;
 
   void begin();
+  /// The stream that was to be shared does not take the flow.
+  void not_shared();
   /// Each question to the DNS with its answer, and the endpoints in their order.
   [[nodiscard]] std::vector<std::string> discovery() const;
 

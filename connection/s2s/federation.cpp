@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "connection/s2s/known_certificates.hpp"
 #include "connection/s2s/outbound_links.hpp"
 #include "connection/s2s/s2s_metrics.hpp"
 
@@ -25,6 +26,7 @@ struct federation::state {
   }
 
   queue_budget budget;
+  known_certificates known;
   std::vector<std::unique_ptr<at_loop>> loops;
 };
 
@@ -39,6 +41,7 @@ federation::federation(const collaborators& c) : state_{std::make_unique<state>(
                                                                    .client_tls = c.client_tls,
                                                                    .sessions = c.sessions,
                                                                    .metrics = c.metrics.cell(l->loop().index()),
+                                                                   .known = state_->known,
                                                                    .random = c.random,
                                                                    .log = c.log},
                                                  nullptr);

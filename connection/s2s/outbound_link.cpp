@@ -143,6 +143,9 @@ void outbound_link::flush() {
 }
 
 void outbound_link::lost(std::uint64_t stream, stream_ending how) {
+  if (asked_ == stream) {
+    return refused();
+  }
   if (stream_ == stream) {
     stream_ = 0;
   }
@@ -273,6 +276,7 @@ void outbound_link::dial() {
 }
 
 void outbound_link::drop_dialler() {
+  asked_ = 0;
   reached_ = 0;
   chosen_ = false;
   dialler_.reset();
@@ -288,11 +292,33 @@ void outbound_link::reached(outbound_stream& stream) {
 }
 
 void outbound_link::connected(outbound_stream& stream) {
-  stream_ = stream.id();
   stream.owner(&all_);
+  authorised(stream);
+}
+
+void outbound_link::authorised(outbound_stream& stream) {
+  stream_ = stream.id();
   drop_dialler();
   back_off_.succeeded();
   pump();
+}
+
+bool outbound_link::shares(const dns::target& target, const dns::address& address, const endpoint_facts& facts) {
+  // Questions are for a stream of their own: whose answer it is must not be in doubt.
+  auto* stream = questions_.empty() ? all_.sharable(flow_, target, address, facts) : nullptr;
+  if (stream == nullptr) {
+    return false;
+  }
+  asked_ = stream->id();
+  stream->want(flow_);
+  return true;
+}
+
+void outbound_link::refused() {
+  asked_ = 0;
+  if (dialler_) {
+    dialler_->not_shared();
+  }
 }
 
 void outbound_link::tried(const attempt_record& r) {

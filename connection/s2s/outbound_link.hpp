@@ -49,7 +49,14 @@ public:
   /// A stanza of ours found it gone.
   void returned(stanza_ref);
 
-  // The stream of its own.
+  // The stream of its own, or one that it shares.
+  void authorised(outbound_stream&);
+  void refused();
+  [[nodiscard]] bool uses(std::uint64_t stream) const noexcept {
+    return stream != 0 && (stream_ == stream || asked_ == stream);
+  }
+  /// The stream that carries this link, where it is one that we opened; 0 where there is none.
+  [[nodiscard]] std::uint64_t stream() const noexcept { return stream_; }
   void answered(const key_verdict&) override;
   void lost(std::uint64_t stream, stream_ending);
 
@@ -76,6 +83,7 @@ private:
   void reached(outbound_stream&) override;
   void connected(outbound_stream&) override;
   void tried(const attempt_record&) override;
+  [[nodiscard]] bool shares(const dns::target&, const dns::address&, const endpoint_facts&) override;
   void failed(const dial_failure&) override;
   void expired() override;
 
@@ -101,7 +109,8 @@ private:
   std::shared_ptr<connect_budget> dial_budget_;  // of that search; none where stanzas wait for it
   std::uint64_t reached_ = 0;                    // the stream that it has found, and that waits for what is wanted
   bool chosen_ = false;                          // that is to carry stanzas
-  std::uint64_t stream_ = 0;                     // of our own, established
+  std::uint64_t asked_ = 0;                      // a stream of other pairs that is to take ours too
+  std::uint64_t stream_ = 0;                     // that we opened, established
   std::optional<borrowed> borrowed_;
   std::size_t awaited_ = 0;            // stanzas that are on their way back from another loop
   std::vector<stanza_ref> returning_;  // until all of them are here

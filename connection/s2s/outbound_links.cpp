@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "connection/s2s/federation.hpp"
+
 namespace comity::connection {
 
 /// A search for `comityctl s2s explain`: the way as it is now, beside whatever stream there is.
@@ -113,10 +115,52 @@ void outbound_links::answered(outbound_stream& /*stream*/, const key_verdict& v)
   }
 }
 
-void outbound_links::ended(outbound_stream& stream, stream_ending ending) {
-  if (auto* link = find(stream.called().flow)) {
-    link->lost(stream.id(), std::move(ending));
+void outbound_links::authorised(outbound_stream& stream, const action::flow_authorised& a) {
+  if (auto* link = find(a.flow); link != nullptr && link->uses(stream.id())) {
+    link->authorised(stream);
   }
+}
+
+void outbound_links::refused(outbound_stream& stream, const action::flow_refused& r) {
+  if (auto* link = find(r.flow); link != nullptr && link->uses(stream.id())) {
+    link->refused();
+  }
+}
+
+void outbound_links::ended(outbound_stream& stream, stream_ending ending) {
+  std::vector<outbound_link*> served;
+  for (const auto& [flow, link] : links_) {
+    if (link->uses(stream.id())) {
+      served.push_back(link.get());
+    }
+  }
+  for (auto* link : served) {
+    auto its_own = ending;
+    std::erase_if(its_own.unwritten, [link](const stanza_ref& s) { return flow_of(*s) != link->flow(); });
+    link->lost(stream.id(), std::move(its_own));
+  }
+}
+
+outbound_stream* outbound_links::sharable(const domain_flow& flow, const dns::target& target,
+                                          const dns::address& address, const endpoint_facts& facts) {
+  for (const auto& [other, link] : links_) {
+    auto* stream = other.sender == flow.sender && link->stream() != 0
+                       ? static_cast<outbound_stream*>(with_.loop.find(link->stream()))
+                       : nullptr;
+    if (stream == nullptr || !stream->takes_other_targets()) {
+      continue;
+    }
+    const auto& there = stream->called();
+    if (there.address != address || there.target.port != target.port || there.target.direct_tls != target.direct_tls) {
+      continue;
+    }
+    const auto seen = examine(stream->credentials(), flow.target, facts, with_.host.policy(flow.target).trust,
+                              *with_.host.authorities(), tls::peer_role::server);
+    if (trust::decide(seen.evidence).accepted()) {
+      return stream;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace comity::connection

@@ -35,6 +35,11 @@ public:
   void stop();
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
+  /// An established stream to that endpoint that may take the flow too: from the same domain of ours, to a server that
+  /// answers dialback errors and whose certificate is the flow's target's as well (J10, K02).
+  [[nodiscard]] outbound_stream* sharable(const domain_flow&, const dns::target&, const dns::address&,
+                                          const endpoint_facts&);
+
   [[nodiscard]] const s2s_collaborators& with() const noexcept { return with_; }
   [[nodiscard]] endpoint_health& health() noexcept { return health_; }
   [[nodiscard]] queue_budget& budget() noexcept { return budget_; }
@@ -42,8 +47,8 @@ public:
 
   // stream_owner, of established streams
   void verified(outbound_stream&) override {}  // they are past that
-  void authorised(outbound_stream&, const action::flow_authorised&) override {}
-  void refused(outbound_stream&, const action::flow_refused&) override {}
+  void authorised(outbound_stream&, const action::flow_authorised&) override;
+  void refused(outbound_stream&, const action::flow_refused&) override;
   void answered(outbound_stream&, const key_verdict&) override;
   void ended(outbound_stream&, stream_ending) override;
 

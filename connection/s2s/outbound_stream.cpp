@@ -201,6 +201,9 @@ void outbound_stream::perform(action::flow_authorised& a) {
     with().metrics.discovered(call_.target.source);
     proof_expires(examined_.expires);
     established(call_.began, a);
+  } else {
+    log(log::level::info, "s2s.authorised", log::field{"peer", a.flow.target}, log::field{"local", a.flow.sender},
+        log::field{"proof", to_string(a.by)});
   }
   if (owner_ != nullptr) {
     owner_->authorised(*this, a);

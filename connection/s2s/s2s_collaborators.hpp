@@ -18,6 +18,7 @@ class resolver;
 namespace comity::connection {
 
 class federation;
+class known_certificates;
 class s2s_metrics_cell;
 
 /// All of it outlives the streams.
@@ -31,6 +32,7 @@ struct s2s_collaborators {
   const tls::client_context& client_tls;  // and to those we go to
   tls::session_cache& sessions;           // theirs, to be resumed
   s2s_metrics_cell& metrics;              // of this loop
+  known_certificates& known;
   random_below random;
   log::sink& log;
 };

@@ -5,6 +5,7 @@
 #include "connection/negotiation/stream_header.hpp"
 #include "connection/s2s/connect_budget.hpp"
 #include "connection/s2s/federation.hpp"
+#include "connection/s2s/known_certificates.hpp"
 #include "connection/s2s/s2s_metrics.hpp"
 #include "connection/stanza.hpp"
 
@@ -134,6 +135,14 @@ void server_stream::established(clock::time_point began, const action::flow_auth
       log::field{"direction", to_string(route().direction)}, log::field{"mechanism", to_string(first.how)},
       log::field{"proof", to_string(first.by)}, log::field{"tls", facts.version}, log::field{"cipher", facts.cipher},
       log::field{"resumed", facts.resumed});
+  if (facts.peer) {
+    // RFC 7590 §3.6: an operator may want to know (L11).
+    const auto& shown = facts.peer->sha256;
+    if (const auto before = with_.known.seen(std::string{remote()}, route().direction, shown)) {
+      log(log::level::warn, "s2s.certificate_changed", log::field{"peer", remote()}, log::field{"before", *before},
+          log::field{"now", shown}, log::field{"issuer", facts.peer->issuer});
+    }
+  }
 }
 
 // --- what comes in ---------------------------------------------------------------------------------------------------

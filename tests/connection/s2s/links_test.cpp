@@ -345,6 +345,76 @@ TEST_F(Links, MakeNoMoreConnectionsThanOneStreamMayCost) {  // THREATS D5: 32 fo
   EXPECT_GT(far->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 8);
 }
 
+TEST_F(Links, ShareAStreamWithAnotherDomainOfTheSameServer) {  // J10, K02; J09 and K03 at the other end
+  near = std::make_unique<our_end>(
+      *authority_, dns,
+      our_end::plan{
+          .domain = "near.example", .certificate = authority_->issue({.domain = "near.example"}), .loops = 1});
+  far = std::make_unique<our_end>(
+      *authority_, dns,
+      our_end::plan{.domain = "far.example",
+                    .certificate = authority_->issue({.domain = "far.example", .more_names = {"rooms.far.example"}})});
+  far->hosted_.insert("rooms.far.example");
+  far->hosted_.insert("other.far.example");  // the certificate is not for this one
+  std::string zone = usual_zone();
+  for (const auto* name : {"rooms.far.example", "other.far.example"}) {
+    zone += "_xmpp-server._tcp." + std::string{name} + " SRV 0 0 " + std::to_string(far->port(method::starttls)) +
+            " xmpp.far.example\n";
+  }
+  run(zone);
+  near->send("juliet@far.example", "1");
+  far->got.wait(1);
+  near->send("hall@rooms.far.example", "2");
+  EXPECT_THAT(ids(far->got.wait(2)), ElementsAre("1", "2"));
+  EXPECT_EQ(near->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 1);
+  near->log.line({"s2s.authorised", "peer=rooms.far.example"});
+
+  near->send("hall@other.far.example", "3");
+  EXPECT_EQ(ids(near->errors.wait(1)), std::vector<std::string>{"3"});
+  EXPECT_EQ(near->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 2);
+
+  // Both pairs lose the stream, and both have the next one.
+  near->federation().close("far.example", "by the operator");
+  near->log.line({"s2s.closed", "peer=far.example"});
+  near->send("juliet@far.example", "4");
+  far->got.wait(3);
+  near->send("hall@rooms.far.example", "5");
+  EXPECT_THAT(ids(far->got.wait(4)), ElementsAre("1", "2", "4", "5"));
+  EXPECT_EQ(near->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 3);
+}
+
+TEST_F(Links, OpenAStreamWhereASharedOneDoesNotTakeTheFlow) {  // J08, J10
+  near = std::make_unique<our_end>(
+      *authority_, dns,
+      our_end::plan{
+          .domain = "near.example", .certificate = authority_->issue({.domain = "near.example"}), .loops = 1});
+  const auto certificate = authority_->issue({.domain = "far.example", .more_names = {"rooms.far.example"}});
+  awaited<std::string> told;
+  std::atomic<int> streams{0};
+  const auto script = [&](scripted_line& line) {
+    const bool first = streams++ == 0;
+    line.external_login(certificate, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>",
+                        first ? "far.example" : "rooms.far.example");
+    told.put(line.expects("</message>"));
+    if (first) {
+      line.expects("</db:result>");
+      line.sends(
+          "<db:result from='rooms.far.example' to='near.example' type='error'><error type='cancel'>"
+          "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+      told.put(line.expects("</message>"));
+    }
+  };
+  scripted_peer peer{script, true};
+  run_near(zone_of(peer) + "_xmpp-server._tcp.rooms.far.example SRV 0 0 " + peer.port() + " bad.far.example\n");
+  near->send("juliet@far.example", "1");
+  told.wait(1);
+  near->send("hall@rooms.far.example", "2");
+  EXPECT_TRUE(told.wait(2)[1].contains("id='2'"));
+  near->send("juliet@far.example", "3");
+  EXPECT_TRUE(told.wait(3)[2].contains("id='3'")) << "the stream that was asked is none the worse for it";
+  EXPECT_EQ(peer.connections(), 2);
+}
+
 // --- the operator ----------------------------------------------------------------------------------------------------
 
 TEST_F(Links, StopWithAWordToAllAndABounceForWhatWaits) {
@@ -363,6 +433,24 @@ TEST_F(Links, StopWithAWordToAllAndABounceForWhatWaits) {
   const auto errors = near->errors.wait(3);
   EXPECT_EQ(errors[2]->own_error(), stanza_condition::remote_server_timeout);
   EXPECT_TRUE(eventually([&] { return near->connections().empty(); }));
+}
+
+TEST_F(Links, TellWhenAPeerShowsAnotherCertificate) {  // L11, RFC 7590 §3.6
+  near->changing.idle_timeout = 1h;
+  run(usual_zone());
+  near->send("juliet@far.example", "1");
+  far->got.wait(1);
+  near->federation().close("far.example", "by the operator");
+  near->log.line({"s2s.closed", "peer=far.example"});
+  near->sessions.clear();
+  far.reset();
+  far = end("far.example");
+  dns.zone(usual_zone());
+  far->run();
+  near->send("juliet@far.example", "2");
+  far->got.wait(1);
+  near->log.line({"s2s.certificate_changed", "peer=far.example", "before=", "now="});
+  EXPECT_EQ(near->log.count("s2s.certificate_changed"), 1U);
 }
 
 TEST_F(Links, AreListedWithTheirProof) {  // L10

@@ -182,6 +182,9 @@ struct unresolved {
   stanza_condition condition;
   connection::cause cause;
 };
+void PrintTo(const unresolved& u, std::ostream* out) {
+  *out << u.name;
+}
 class Undiscovered : public testing::TestWithParam<unresolved> {};
 
 TEST_P(Undiscovered, IsToldToTheSenderWithItsCause) {  // E3, E4, A05–A08, A11, B02, B06: no connection on any of these

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "fakes/certificate_builder.hpp"
 
@@ -122,13 +123,14 @@ public:
   static constexpr std::string_view external =
       "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>";
   /// As far as an authenticated stream by EXTERNAL.
-  void external_login(const fakes::issued& certificate, std::string_view more_features = {}) {
+  void external_login(const fakes::issued& certificate, std::string_view more_features = {},
+                      const std::string& from = "far.example") {
     starttls(certificate);
-    header();
+    header(from);
     features(std::string{external} + std::string{more_features});
     expects("</auth>");
     sends("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
-    header("far.example", "s2");
+    header(from, "s2");
     features(more_features);
   }
 
@@ -148,12 +150,14 @@ private:
   std::string heard_;
 };
 
-/// Listens on loopback and runs the script for each connection, one after the other.
+/// Listens on loopback and runs the script for each connection, one after the other or all `at_once`.
 class scripted_peer {
 public:
   using script = std::function<void(scripted_line&)>;
 
-  explicit scripted_peer(script s) : script_{std::move(s)}, listening_{::socket(AF_INET, SOCK_STREAM, 0)} {
+  explicit scripted_peer(script s, bool at_once = false)
+      : script_{std::move(s)}, at_once_{at_once}, listening_{::socket(AF_INET, SOCK_STREAM, 0)} {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's own sockets raise it
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -168,6 +172,9 @@ public:
   ~scripted_peer() {
     ::shutdown(listening_, SHUT_RDWR);
     thread_.join();
+    for (auto& l : lines_) {
+      l.join();
+    }
     ::close(listening_);
   }
   scripted_peer(const scripted_peer&) = delete;
@@ -184,18 +191,27 @@ private:
         return;
       }
       ++connections_;
-      scripted_line line{descriptor};
-      try {
-        script_(line);
-      } catch (const scripted_line::over&) {  // so it is
+      if (at_once_) {
+        lines_.emplace_back([this, descriptor] { run(descriptor); });
+      } else {
+        run(descriptor);
       }
+    }
+  }
+  void run(int descriptor) {
+    scripted_line line{descriptor};
+    try {
+      script_(line);
+    } catch (const scripted_line::over&) {  // so it is
     }
   }
 
   script script_;
+  bool at_once_;
   int listening_;
   std::uint16_t port_ = 0;
   std::atomic<int> connections_{0};
+  std::vector<std::thread> lines_;  // of the thread that accepts
   std::thread thread_;
 };
 
