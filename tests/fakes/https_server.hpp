@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,8 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "fakes/quiet_socket.hpp"
 #include "tls/context.hpp"
-#include "tls/socket_bio.hpp"
 
 namespace comity::fakes {
 
@@ -39,7 +38,6 @@ public:
     ::listen(listening_, 16);
     ::getsockname(listening_, reinterpret_cast<sockaddr*>(&at), &size);
     port_ = ntohs(at.sin_port);
-    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes by write(2), alerts to whoever has gone too
     thread_ = std::thread{[this] { serve(); }};
   }
   ~https_server() {
@@ -66,18 +64,13 @@ public:
 
 private:
   void serve() {
-    sigset_t pipe;  // a client that went while it was being answered ends nothing
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     for (;;) {
       const int one = ::accept(listening_, nullptr, nullptr);
       if (one < 0) {
         return;
       }
       const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(context_.get()), &SSL_free};
-      auto* socket = tls::new_socket_bio(one);  // raises no SIGPIPE where the client has gone
-      SSL_set_bio(ssl.get(), socket, socket);
+      attach_socket(ssl.get(), one);
       if (SSL_accept(ssl.get()) == 1) {
         std::string head;
         std::array<char, 4096> buffer{};

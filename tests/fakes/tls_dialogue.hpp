@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "fakes/folder.hpp"
+#include "fakes/quiet_socket.hpp"
 #include "tls/context.hpp"
 #include "tls/stream.hpp"
 
@@ -42,7 +43,7 @@ public:
     }
     ssl_.reset(SSL_new(context_.get()));
     SSL_set_app_data(ssl_.get(), this);
-    SSL_set_fd(ssl_.get(), descriptor);
+    attach_socket(ssl_.get(), descriptor);
     if (name != nullptr) {
       SSL_set_tlsext_host_name(ssl_.get(), name);
     }

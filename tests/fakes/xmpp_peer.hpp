@@ -3,7 +3,6 @@
 #pragma once
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,7 +19,6 @@ namespace comity::fakes {
 class xmpp_peer {
 public:
   explicit xmpp_peer(int descriptor) : descriptor_{descriptor} {
-    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes by write(2), alerts to whoever has gone too
     const timeval patience{.tv_sec = 10, .tv_usec = 0};
     ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dns/answer.hpp"
+#include "fakes/quiet_socket.hpp"
 #include "tls/dane.hpp"
 #include "tls/two_servers.hpp"
 
@@ -33,7 +34,7 @@ protected:
       EXPECT_EQ(1, SSL_CTX_add1_chain_cert(context.get(), c.certificate()));
     }
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(context.get()), &SSL_free};
-    SSL_set_fd(ssl.get(), w.ends[1]);
+    fakes::attach_socket(ssl.get(), w.ends[1]);
     stream ours{w.ends[0]};
     if (from_server) {
       SSL_set_accept_state(ssl.get());

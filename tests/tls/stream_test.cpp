@@ -1,4 +1,5 @@
 #include "tls/stream.hpp"
+#include "fakes/quiet_socket.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -30,7 +31,7 @@ protected:
     ASSERT_EQ(0, ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends_.data()));
     client_context_ = SSL_CTX_new(TLS_client_method());
     client_ = SSL_new(client_context_);
-    SSL_set_fd(client_, ends_[1]);
+    fakes::attach_socket(client_, ends_[1]);
     server_ = stream{ends_[0]};
   }
   void TearDown() override {

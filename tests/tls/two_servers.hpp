@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include "fakes/certificate_builder.hpp"
+#include "fakes/quiet_socket.hpp"
 #include "fakes/tls_dialogue.hpp"
 #include "fakes/tls_pair.hpp"
 #include "tls/certificate_table.hpp"
@@ -48,7 +49,7 @@ protected:
     }
     io_result meet(stream& client, int descriptor) {
       ssl.reset(SSL_new(context.get()));
-      SSL_set_fd(ssl.get(), descriptor);
+      fakes::attach_socket(ssl.get(), descriptor);
       io_result says{io_status::want_read, 0};
       for (int i = 0; i < 20 && says.status == io_status::want_read; ++i) {
         says = client.handshake();

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "fakes/certificate_builder.hpp"
+#include "fakes/quiet_socket.hpp"
 
 namespace comity::connection {
 
@@ -80,7 +81,7 @@ public:
     SSL_CTX_use_PrivateKey(context.get(), certificate.key());
     SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
     ssl_.reset(SSL_new(context.get()));
-    SSL_set_fd(ssl_.get(), descriptor_);
+    fakes::attach_socket(ssl_.get(), descriptor_);
     if (SSL_accept(ssl_.get()) != 1) {
       throw over{};
     }
@@ -90,7 +91,7 @@ public:
     const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{SSL_CTX_new(TLS_client_method()), &SSL_CTX_free};
     ssl_.reset(SSL_new(context.get()));
     SSL_set_tlsext_host_name(ssl_.get(), name);
-    SSL_set_fd(ssl_.get(), descriptor_);
+    fakes::attach_socket(ssl_.get(), descriptor_);
     if (SSL_connect(ssl_.get()) != 1) {
       throw over{};
     }
