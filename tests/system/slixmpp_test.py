@@ -4,6 +4,7 @@ seen, chat, lose its connection, and get what came meanwhile."""
 import asyncio
 import datetime
 import logging
+import ssl
 import unittest
 
 import slixmpp
@@ -18,13 +19,18 @@ PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0199", "xep_0202
 class Slixmpp(slixmpp.ClientXMPP):
     """A client that queues what happens to it. The events' names are slixmpp's."""
 
-    def __init__(self, server, user, method, resource="", mechanism=None):
+    def __init__(self, server, user, method, resource="", mechanism=None, tls_1_2=False):
         jid = f"{user}@{server.domain}" + (f"/{resource}" if resource else "")
-        # slixmpp 1.8 binds by "tls-unique" alone, whatever TLS is spoken, and says "y" in a mechanism without binding:
-        # it could, and takes the server for one that cannot. RFC 5802 §6: a server that can must refuse that. So it is
-        # kept from the thought of binding, except where a test says otherwise.
-        super().__init__(jid, PASSWORD, plugin_config={} if mechanism == "any" else {"feature_mechanisms": {
-            "use_mech": mechanism or "SCRAM-SHA-512", "sasl_callback": self.credentials_without_binding}})
+        # slixmpp 1.8 binds by "tls-unique" alone, in TLS 1.3 too, which has none. And in a mechanism without binding it
+        # says "y": it could bind, and takes the server for one that cannot. RFC 5802 §6: a server that can must refuse
+        # that. So it is kept from the thought of binding, except where a test says otherwise.
+        mechanism = mechanism or "SCRAM-SHA-512"
+        options = {} if mechanism == "any" else {"use_mech": mechanism}
+        if mechanism != "any" and not mechanism.endswith("-PLUS"):
+            options["sasl_callback"] = self.credentials_without_binding
+        super().__init__(jid, PASSWORD, plugin_config={"feature_mechanisms": options})
+        if tls_1_2:
+            self.ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.ca_certs = authority().certificate
         self.default_domain = server.domain
         self.port = server.direct_port if method == "direct" else server.starttls_port
@@ -102,12 +108,21 @@ class SlixmppTest(SystemTest, unittest.IsolatedAsyncioTestCase):
                                  (mechanism, "direct_tls" if method == "direct" else "starttls"))
                 await client.leave()
 
-    async def test_left_to_itself_it_gets_in(self):
-        # By PLAIN in the end, having tried to bind by what TLS 1.3 does not have (see above).
+    async def test_mechanisms_with_channel_binding(self):  # RFC 5929 §3, RFC 5802 §6.1
         for method in METHODS:
-            client = await self.log_in("alice", method, mechanism="any")
-            self.assertEqual(client["feature_mechanisms"].mech.name, "PLAIN")
-            await client.leave()
+            for mechanism in ("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"):
+                client = await self.log_in("alice", method, mechanism=mechanism, tls_1_2=True)
+                row, = self.server.ctl_json("connections")
+                self.assertEqual((row["authentication"], row["tls_version"]), (mechanism, "TLSv1.2"))
+                await client.leave()
+
+    async def test_left_to_itself_it_gets_in(self):
+        # In TLS 1.3 by PLAIN in the end, having tried to bind by what there is not (see above).
+        for method in METHODS:
+            for tls_1_2, mechanism in ((True, "SCRAM-SHA-512-PLUS"), (False, "PLAIN")):
+                client = await self.log_in("alice", method, mechanism="any", tls_1_2=tls_1_2)
+                self.assertEqual(client["feature_mechanisms"].mech.name, mechanism)
+                await client.leave()
 
     async def test_a_wrong_password(self):
         client = Slixmpp(self.server, "alice", "starttls")

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import hmac
 import os
+import ssl
 import unittest
 
-from harness import PASSWORD, SystemTest
+from harness import PASSWORD, SystemTest, authority
 from xmpp_client import SASL, STREAM, AuthenticationFailed, local, server_end_point
 
 MECHANISMS = {f"SCRAM-SHA-{size}{plus}" for size in (1, 256, 512) for plus in ("", "-PLUS")} | {"PLAIN"}
@@ -19,9 +20,11 @@ def encoded(octets):
 class SaslTest(SystemTest):
     options = {"users": ["alice", "victim"], "hosts": ("comity.test", "other.test")}
 
-    def opened(self, method="direct"):
+    def opened(self, method="direct", version=ssl.TLSVersion.TLSv1_3):
         """A client that is at SASL."""
-        client = self.server.client("alice", method)
+        context = authority().context()
+        context.minimum_version = context.maximum_version = version
+        client = self.server.client("alice", method, context=context)
         client.connect()
         client.open_stream()
         if method == "starttls":
@@ -50,11 +53,14 @@ class SaslTest(SystemTest):
 class Mechanisms(SaslTest):
     def test_offered(self):  # RFC 6120 §13.8.1, XEP-0440; PLAIN last
         for method in ("starttls", "direct"):
-            client = self.opened(method)
-            self.assertEqual(set(client.mechanisms()), MECHANISMS)
-            self.assertEqual(client.mechanisms()[-1], "PLAIN")
-            kinds = {each.get("type") for each in client.features.iter("{urn:xmpp:sasl-cb:0}channel-binding")}
-            self.assertEqual(kinds, {"tls-exporter", "tls-server-end-point"})  # L04
+            for version, kinds in ((ssl.TLSVersion.TLSv1_3, {"tls-exporter", "tls-server-end-point"}),
+                                   (ssl.TLSVersion.TLSv1_2, {"tls-exporter", "tls-server-end-point", "tls-unique"})):
+                client = self.opened(method, version)
+                self.assertEqual(set(client.mechanisms()), MECHANISMS)
+                self.assertEqual(client.mechanisms()[-1], "PLAIN")
+                # L04, RFC 9266 §3
+                self.assertEqual({each.get("type") for each in
+                                  client.features.iter("{urn:xmpp:sasl-cb:0}channel-binding")}, kinds)
 
     def test_what_is_offered_is_what_is_accepted(self):  # THREATS C4, CVE-2017-10807
         for mechanism in MECHANISMS:
@@ -205,6 +211,15 @@ class Scram(SaslTest):
             client, challenge = self.challenged(message, "SCRAM-SHA-256-PLUS")
             self.assertEqual(self.respond(client, self.final("n=alice,r=abc", challenge, header + binding)),
                              ("failure", "not-authorized"))
+        # That of another connection, which in TLS 1.2 Python can tell (RFC 5929 §3).
+        unique = b"p=tls-unique,,"
+        other = self.opened(version=ssl.TLSVersion.TLSv1_2).socket.get_channel_binding("tls-unique")
+        for right in (False, True):
+            client = self.opened(version=ssl.TLSVersion.TLSv1_2)
+            _, challenge = self.first(client, unique.decode() + "n=alice,r=abc", "SCRAM-SHA-256-PLUS")
+            binding = client.socket.get_channel_binding("tls-unique") if right else other
+            answer = self.respond(client, self.final("n=alice,r=abc", challenge, unique + binding))
+            self.assertEqual(answer[0], "success" if right else "failure")
         client, challenge = self.challenged(message, "SCRAM-SHA-256-PLUS")
         own = server_end_point(client.socket.getpeercert(binary_form=True))
         self.assertEqual(self.respond(client, self.final("n=alice,r=abc", challenge, header + own))[0], "success")
