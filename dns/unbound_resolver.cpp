@@ -34,6 +34,34 @@ std::string contents(const std::string& file) {
   return {std::istreambuf_iterator<char>{in}, {}};
 }
 
+/// No signal is for a thread that is started while this lives.
+class signals_blocked {
+public:
+  signals_blocked() noexcept {
+    sigset_t all{};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  signals_blocked(const signals_blocked&) = delete;
+  signals_blocked& operator=(const signals_blocked&) = delete;
+
+private:
+  sigset_t before_{};
+};
+
+bool is_automatic(const settings& s) {
+  return std::ranges::find(s.servers, automatic) != s.servers.end();
+}
+
+std::string joined(const std::vector<std::string>& words, std::string_view between) {
+  std::string text;
+  for (const auto& word : words) {
+    text.append(text.empty() ? "" : between).append(word);
+  }
+  return text;
+}
+
 /// An answer that there is none.
 answer failed(outcome result, std::string why) {
   answer a;
@@ -136,6 +164,7 @@ private:
   void on_probe(std::size_t index, const answer& a);
   void end_probe();
   void drop_probe();
+  void say_who_resolves(const std::vector<std::string>& servers);
 
   settings settings_;
   note_sink note_;
@@ -155,9 +184,8 @@ private:
 };
 
 std::expected<unbound_resolver::core::contexts, std::string> unbound_resolver::core::make(const settings& s) const {
-  const bool automatic_servers = std::ranges::find(s.servers, automatic) != s.servers.end();
-  const auto servers = automatic_servers ? system_() : s.servers;
-  const bool probed = automatic_servers && !s.trust_anchors.empty() && !servers.empty();
+  const auto servers = is_automatic(s) ? system_() : s.servers;
+  const bool probed = is_automatic(s) && !s.trust_anchors.empty() && !servers.empty();
   contexts made;
   for (std::size_t i = 0; i < (probed ? servers.size() : 1); ++i) {
     auto context = unbound_context::make(s, probed ? std::vector{servers[i]} : servers);
@@ -170,14 +198,9 @@ std::expected<unbound_resolver::core::contexts, std::string> unbound_resolver::c
 }
 
 void unbound_resolver::core::run(contexts made) {
-  // No signal is for this thread, nor for libunbound's, which comes of it.
-  sigset_t all{};
-  sigset_t before{};
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   asio::post(io_, [this, made = std::move(made)]() mutable { adopt(std::move(made)); });
+  const signals_blocked here;  // and on libunbound's thread, which that one starts
   thread_ = std::thread{[this] { io_.run(); }};
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void unbound_resolver::core::adopt(contexts made) {
@@ -190,6 +213,9 @@ void unbound_resolver::core::adopt(contexts made) {
   drop_probe();
   if (made.front().first.empty()) {
     current_ = watch(std::move(made.front().second));
+    if (is_automatic(settings_)) {
+      say_who_resolves(system_());
+    }
     launch_waiting();
   } else {
     begin_probe(std::move(made));
@@ -364,24 +390,21 @@ void unbound_resolver::core::on_probe(std::size_t index, const answer& a) {
 
 void unbound_resolver::core::end_probe() {
   std::vector<std::string> able;
+  std::vector<std::string> unfit;
   std::shared_ptr<watched> of_able;
-  std::string able_text;
-  std::string unfit_text;
   for (const auto& c : candidates_) {
     if (c.missing == 0 && c.unfit.empty()) {
       able.push_back(c.server);
-      able_text += (able_text.empty() ? "" : ", ") + c.server;
       of_able = c.by;
     } else {
-      unfit_text += (unfit_text.empty() ? "" : "; ") + c.server + ": " + (c.unfit.empty() ? "no answer" : c.unfit);
+      unfit.push_back(c.server + ": " + (c.unfit.empty() ? "no answer" : c.unfit));
     }
   }
   drop_probe();
-  if (!unfit_text.empty()) {
-    note_(note_level::warning, "of the system's resolvers these do not pass DNSSEC on: " + unfit_text);
+  if (!unfit.empty()) {
+    note_(note_level::warning, "of the system's resolvers these do not pass DNSSEC on: " + joined(unfit, "; "));
   }
-  note_(note_level::info, able.empty() ? "names are resolved from the root"
-                                       : "names are resolved by the system's resolvers: " + able_text);
+  say_who_resolves(able);
   if (able.size() == 1) {
     current_ = std::move(of_able);  // it knows something already
   } else if (auto made = unbound_context::make(settings_, able)) {
@@ -399,6 +422,11 @@ void unbound_resolver::core::drop_probe() {
   });
   candidates_.clear();
   probe_deadline_.cancel();
+}
+
+void unbound_resolver::core::say_who_resolves(const std::vector<std::string>& servers) {
+  note_(note_level::info, servers.empty() ? "names are resolved from the root"
+                                          : "names are resolved by the system's resolvers: " + joined(servers, ", "));
 }
 
 unbound_resolver::unbound_resolver(std::unique_ptr<core> c) : core_{std::move(c)} {

@@ -597,6 +597,13 @@ TEST_F(UnboundAuto, UsesThemUnprobedWhereNothingIsValidated) {
   s.trust_anchors = {};
   start(s, [&] { return std::vector{relay.address()}; });
   EXPECT_EQ(ask("xmpp.sec.test", record_type::a).result, outcome::records);
+  EXPECT_TRUE(noted(note_level::info, "by the system's resolvers: " + relay.address()));
+}
+
+TEST_F(UnboundAuto, RecursesWhereTheSystemNamesNone) {
+  start(automatic(), [] { return std::vector<std::string>{}; });
+  (void)ask("www.test", record_type::a);
+  EXPECT_TRUE(noted(note_level::info, "resolved from the root"));
 }
 
 TEST_F(UnboundAuto, MayBeEndedAndReloadedWhileItProbes) {
