@@ -68,6 +68,15 @@ class Scenario:
             wait_until(lambda: not self.rows(alice), "the connection is gone")
             self.assertRegex(self.server.log(), rf"c2s\.closed .*{re.escape(alice.bare)}.* cause=peer_closed")
 
+    def test_logs_in_with_letters_beyond_ascii(self):  # RFC 5802 §5.1, RFC 7622 §3.3
+        if not self.library.beyond_ascii:
+            self.skipTest(f"{self.library.name} cannot")
+        user, password = "jürgen-имя", "Füße, =2C 🦑"
+        self.server.add_user(user, password)
+        with self.client(user, password=password) as client:
+            client.log_in("home")
+            client.quit()
+
     def test_is_refused_with_a_wrong_password(self):  # L05, THREATS C2
         refused = self.counted("comity_connection_failures_total", phase="authentication", cause="auth_rejected")
         with self.client(self.alice, password=PASSWORD + "!") as alice:
@@ -98,6 +107,10 @@ class Scenario:
                 self.assertEqual("", bob.gets(alice, body))
                 bob.send(alice, body)
                 self.assertEqual("", alice.gets(bob, body))
+            alice.tell("remove", bob.bare)  # RFC 6121 §2.5: and so from each other's presence
+            bob.sees(alice, kind="unavailable")
+            wait_until(lambda: alice.contacts() == {}, "alice has no contact")
+            wait_until(lambda: bob.contacts() == {alice.bare: "none"}, "bob has one without a subscription")
             bob.quit()
             alice.sees(bob, kind="unavailable")
             alice.quit()

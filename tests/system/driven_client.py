@@ -7,6 +7,7 @@ told to quit. It ends with its standard input.
     connect METHOD HOST PORT JID PASSWORD CAFILE    METHOD: starttls or direct
     presence STATUS                                 available, with this text
     subscribe JID, accept JID
+    remove JID                                      from the roster
     contacts                                        what is in the roster
     features JID                                    service discovery
     send JID BODY
@@ -50,6 +51,8 @@ class Library:
     program: str
     mechanisms: dict
     arguments: tuple = ()
+    # Whether it can log in by a name and a password with letters beyond ASCII.
+    beyond_ascii: bool = True
     # Seconds that the library waits before it connects again.
     comes_back_after: float = 1
 
@@ -64,7 +67,8 @@ class Library:
 
 
 LIBRARIES = (
-    Library("xmppjs", "xmppjs/client.js", {"starttls": "SCRAM-SHA-1", "direct": "SCRAM-SHA-1"}),
+    # It encodes what it sends in SASL by btoa(), which takes Latin-1.
+    Library("xmppjs", "xmppjs/client.js", {"starttls": "SCRAM-SHA-1", "direct": "SCRAM-SHA-1"}, beyond_ascii=False),
     # This release takes tls-unique to be defined for TLS 1.3 too, which RFC 9266 §3 says that it is not.
     Library("slixmpp", "clients/slixmpp_client.py", {"starttls": "SCRAM-SHA-512-PLUS", "direct": "SCRAM-SHA-512-PLUS"},
             arguments=("TLSv1_2",)),

@@ -106,6 +106,8 @@ private:
       client_->rosterManager()->subscribe(gloox::JID{of.field[1]});
     } else if (name == "accept") {
       client_->rosterManager()->ackSubscriptionRequest(gloox::JID{of.field[1]}, true);
+    } else if (name == "remove") {
+      client_->rosterManager()->remove(gloox::JID{of.field[1]});
     } else if (name == "contacts") {
       for (const auto& [contact, item] : *client_->rosterManager()->roster()) {
         say("contact", contact, subscription(item->subscription()));

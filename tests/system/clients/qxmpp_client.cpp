@@ -111,6 +111,8 @@ private:
       roster_->subscribe(text(of, 1));
     } else if (name == "accept") {
       roster_->acceptSubscription(text(of, 1));
+    } else if (name == "remove") {
+      roster_->removeItem(text(of, 1));
     } else if (name == "contacts") {
       const auto contacts = roster_->getRosterBareJids();
       for (const auto& contact : contacts) {

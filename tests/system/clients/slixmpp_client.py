@@ -85,14 +85,17 @@ class Driven:
     def accept(self, jid):
         self.xmpp.send_presence_subscription(jid, ptype="subscribed")
 
+    def remove(self, jid):
+        self.xmpp.del_roster_item(jid)
+
     def send(self, jid, body):
         self.xmpp.send_message(jid, body, mtype="chat")
 
-    def contacts(self):
-        roster = self.xmpp.client_roster
-        for jid in roster:
-            if jid != self.xmpp.boundjid.bare:  # it keeps itself there too
-                say("contact", jid, roster[jid]["subscription"])
+    async def contacts(self):
+        # Its own roster also holds whoever sent presence; and get_roster() asks for what has changed.
+        answer = await self.xmpp.make_iq_get("jabber:iq:roster").send()
+        for jid, item in answer["roster"]["items"].items():
+            say("contact", jid, item["subscription"])
         say("contacts")
 
     async def features(self, jid):

@@ -99,6 +99,24 @@ static void query(const char* ns, const char* to, xmpp_handler on_answer) {
   xmpp_free(state.context, id);
 }
 
+static void remove_contact(const char* jid) {
+  char* const id = xmpp_uuid_gen(state.context);
+  xmpp_stanza_t* const iq = xmpp_iq_new(state.context, "set", id);
+  xmpp_stanza_t* const roster = xmpp_stanza_new(state.context);
+  xmpp_stanza_t* const item = xmpp_stanza_new(state.context);
+  xmpp_stanza_set_name(roster, "query");
+  xmpp_stanza_set_ns(roster, XMPP_NS_ROSTER);
+  xmpp_stanza_set_name(item, "item");
+  xmpp_stanza_set_attribute(item, "jid", jid);
+  xmpp_stanza_set_attribute(item, "subscription", "remove");
+  xmpp_stanza_add_child(roster, item);
+  xmpp_stanza_add_child(iq, roster);
+  xmpp_stanza_release(item);
+  xmpp_stanza_release(roster);
+  xmpp_free(state.context, id);
+  send_and_release(iq);
+}
+
 static int on_roster(xmpp_conn_t* connection, xmpp_stanza_t* stanza, void* nothing) {
   (void)connection, (void)nothing;
   xmpp_stanza_t* const roster = xmpp_stanza_get_child_by_ns(stanza, XMPP_NS_ROSTER);
@@ -182,6 +200,8 @@ static void obey(const struct command* command) {
     send_presence("subscribe", field[1], "");
   } else if (strcmp(field[0], "accept") == 0) {
     send_presence("subscribed", field[1], "");
+  } else if (strcmp(field[0], "remove") == 0) {
+    remove_contact(field[1]);
   } else if (strcmp(field[0], "contacts") == 0) {
     query(XMPP_NS_ROSTER, "", on_roster);
   } else if (strcmp(field[0], "features") == 0) {

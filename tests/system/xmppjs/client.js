@@ -74,6 +74,8 @@ const commands = {
   presence: (status) => xmpp.send(xml("presence", {}, xml("status", {}, status))),
   subscribe: (to) => xmpp.send(xml("presence", { type: "subscribe", to })),
   accept: (to) => xmpp.send(xml("presence", { type: "subscribed", to })),
+  remove: (jid) =>
+    xmpp.iqCaller.set(xml("query", { xmlns: ROSTER }, xml("item", { jid, subscription: "remove" }))),
   send: (to, body) => xmpp.send(xml("message", { type: "chat", to }, xml("body", {}, body))),
   async contacts() {
     const roster = await xmpp.iqCaller.get(xml("query", { xmlns: ROSTER }));
