@@ -716,6 +716,17 @@ TEST(Initiator, TakesNoStanzaBeforeItIsAuthenticated) {  // L01: nothing comes b
   s.run();
 }
 
+TEST(Initiator, AuthorisesNobodyBeforeItIsAuthenticatedItself) {  // L01; THREATS D1
+  auto s = secured();
+  s.feeds_features(std::string{dialback_errors} + bidi_offer)
+      .expects({"verified"})
+      .chooses()
+      .expects({"send <bidi", "send <db:result"})
+      .feeds_element("<db:result from='rooms.peer.example' to='example.org'>key</db:result>")
+      .expects({"ignored"});
+  EXPECT_TRUE(s.run().facts().flows.empty());
+}
+
 TEST(Initiator, AuthorisesWhatThePeerAsksForOnAStreamBothWays) {  // XEP-0288 §2.2, J09, K03; THREATS D5
   const domain_flow rooms{.sender = "rooms.peer.example", .target = "example.org"};
   auto s = both_ways();
