@@ -220,6 +220,24 @@ std::vector<misdeed> misdeeds() {
 INSTANTIATE_TEST_SUITE_P(BadPeers, in_each_phase, testing::ValuesIn(misdeeds()),
                          [](const auto& info) { return info.param.name; });
 
+TEST_F(BadPeers, ASilentOneIsToldWhyAndADeadOneNothing) {  // L12, RFC 6120 §4.6, §4.9.3.4
+  near->changing.connect_timeout = 300ms;
+  awaited<std::string> told;
+  const auto certificate = authority_->issue({.domain = "far.example"});
+  scripted_peer peer{[&](scripted_line& line) {
+    line.starttls(certificate);
+    line.header();
+    told.put(line.until_closed());
+  }};
+  run(first(peer));
+  near->send("juliet@far.example", "1");
+  const auto words = told.wait(1);
+  ASSERT_EQ(words.size(), 1U);
+  EXPECT_TRUE(words[0].contains("<connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")) << words[0];
+  EXPECT_TRUE(words[0].ends_with("</stream:stream>")) << words[0];
+  EXPECT_FALSE(words[0].contains("> ")) << "no white space is sent while a stream is negotiated";
+}
+
 TEST_F(BadPeers, ARefusedPortIsPassedOver) {
   std::string zone;
   {

@@ -137,6 +137,7 @@ public:
     required_trust trust = required_trust::certificate;
     unsigned loops = 2;
     std::string address = std::string{"127.0.0.1"};
+    std::vector<std::string> more_domains = std::vector<std::string>{};  // of the same certificate
   };
 
   our_end(const test_authority& authority, fakes::zone_resolver& dns, plan p)
@@ -145,10 +146,14 @@ public:
         store_{authority.store()},
         metrics_{p.loops, routes()},
         s2s_metrics_{p.loops} {
+    std::vector<tls::host_certificate> files{fakes::write_certificate(authority.folder(), p.domain, p.certificate)};
     hosted_.insert(p.domain);
-    tls_.swap(tls::server_context::load({fakes::write_certificate(authority.folder(), p.domain, p.certificate)},
-                                        tls::protocol_version::tls_1_2)
-                  .value());
+    for (const auto& more : p.more_domains) {
+      hosted_.insert(more);
+      files.push_back(files.front());
+      files.back().domain = more;
+    }
+    tls_.swap(tls::server_context::load(files, tls::protocol_version::tls_1_2).value());
     for (unsigned i = 0; i < p.loops; ++i) {
       loops_.push_back(std::make_unique<loop>(i, metrics_.cell(i)));
       connections_.push_back(std::make_unique<loop_connections>(*loops_.back()));

@@ -1,4 +1,6 @@
 // Two servers of ours, near.example and far.example, over loopback sockets: every method, proof and mechanism.
+#include <filesystem>
+
 #include "connection/s2s/our_end.hpp"
 #include "tls/dane.hpp"
 
@@ -71,6 +73,9 @@ TEST_P(by_method, DeliversOverAStreamProvenByCertificatesAndExternal) {  // I01�
   EXPECT_TRUE(near->errors.now().empty());
   const auto line = near->log.line({"s2s.established", "direction=outbound"});
   EXPECT_TRUE(line.contains("mechanism=EXTERNAL proof=pkix")) << line;
+  const auto theirs = far->connections();
+  ASSERT_EQ(theirs.size(), 1U);
+  EXPECT_EQ(theirs[0].alpn, GetParam() == method::direct_tls ? "xmpp-server" : "");  // D02
 }
 
 TEST_P(by_method, AnswersOverTheSameStreamWhereItGoesBothWays) {  // L01, L02, XEP-0288
@@ -99,7 +104,7 @@ TEST_P(by_method, FallsBackToDialbackWhereThePolicyTakesIt) {                   
   EXPECT_EQ(far->metric("comity_connections_established_total", {{"direction", "outbound"}}), 0);
 }
 
-TEST_P(by_method, RefusesAPeerWithoutProofUnderAStricterPolicy) {  // D3, J13, RFC 6120 §13.7.2
+TEST_P(by_method, RefusesAPeerWithoutProofUnderAStricterPolicy) {  // D3, J13, L13, RFC 6120 §13.7.2
   make_near(required_trust::certificate, authority_->issue({.domain = "near.example"}));
   make_far(required_trust::certificate, fakes::issue({.domain = "far.example"}));
   run(usual_zone(GetParam()));
@@ -126,6 +131,76 @@ TEST_P(by_method, RefusesAnInboundPeerWithoutProof) {  // D3: the other directio
       far->metric("comity_s2s_verification_failures_total", {{"direction", "inbound"}, {"cause", "cert_untrusted"}}),
       1);
   EXPECT_EQ(far->metric("comity_connections_established_total"), 0);
+}
+
+TEST_F(TwoEnds, TakeTheMethodThatTheMergedPrioritiesPrefer) {  // D12, A02, A03
+  for (const auto preferred : {method::starttls, method::direct_tls}) {
+    both();
+    const bool direct = preferred == method::direct_tls;
+    run(far->srv(method::starttls, "xmpp.far.example", direct ? 2 : 1) +
+        far->srv(method::direct_tls, "xmpp.far.example", direct ? 1 : 2) + "xmpp.far.example A 127.0.0.1\n");
+    near_says("1");
+    EXPECT_EQ(near->metric("comity_connections_established_total", {{"method", std::string{to_string(preferred)}}}), 1);
+    EXPECT_EQ(near->metric("comity_connection_attempts_total"), 1);
+    EXPECT_EQ(near->metric("comity_s2s_discoveries_total", {{"source", direct ? "srv_xmpps" : "srv_xmpp"}}), 1);
+  }
+}
+
+TEST_F(TwoEnds, HoldTwoHundredPairsOfDomainsAtOnceAndLetThemGo) {
+  constexpr int pairs = 200;
+  std::vector<std::string> ours, theirs;
+  std::string zone = "xmpp.example A 127.0.0.1\n";
+  for (int i = 0; i < pairs; ++i) {
+    ours.push_back("n" + std::to_string(i) + ".example");
+    theirs.push_back("f" + std::to_string(i) + ".example");
+  }
+  const auto make = [&](const std::string& domain, const std::vector<std::string>& more) {
+    return std::make_unique<our_end>(
+        *authority_, dns,
+        our_end::plan{.domain = domain,
+                      .certificate = authority_->issue({.domain = domain, .more_names = more}),
+                      .more_domains = more});
+  };
+  near = make("near.example", ours);
+  far = make("far.example", theirs);
+  for (int i = 0; i < pairs; ++i) {
+    for (const auto& [name, end] :
+         {std::pair{ours[static_cast<std::size_t>(i)], near.get()}, {theirs[static_cast<std::size_t>(i)], far.get()}}) {
+      const bool direct = i % 2 == 0;
+      zone += std::string{direct ? "_xmpps" : "_xmpp"} + "-server._tcp." + name + " SRV 0 0 " +
+              std::to_string(end->port(direct ? method::direct_tls : method::starttls)) + " xmpp.example\n";
+    }
+  }
+  run(zone);
+  const auto say = [&](our_end& from, const std::string& sender, const std::string& recipient) {
+    stanza_builder b{stanza_kind::message, stanza_type::chat, *jid::parse("a@" + sender), *jid::parse("b@" + recipient),
+                     sender};
+    from.federation().send(b.finish());
+  };
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, std::filesystem::directory_iterator{});
+  };
+  const auto before = descriptors();
+  for (std::size_t i = 0; i < pairs; ++i) {
+    say(*near, ours[i], theirs[i]);
+  }
+  EXPECT_EQ(far->got.wait(pairs).size(), static_cast<std::size_t>(pairs));
+  EXPECT_EQ(near->metric("comity_connections", {{"direction", "outbound"}}), pairs);
+  EXPECT_EQ(far->metric("comity_connections", {{"direction", "inbound"}}), pairs);
+  EXPECT_EQ(descriptors() - before, 2 * pairs);
+  for (std::size_t i = 0; i < pairs; ++i) {
+    say(*far, theirs[i], ours[i]);  // the same streams, the other way
+  }
+  EXPECT_EQ(near->got.wait(pairs).size(), static_cast<std::size_t>(pairs));
+  EXPECT_EQ(near->metric("comity_connection_attempts_total"), pairs);
+
+  near->federation().stop();
+  EXPECT_TRUE(eventually([&] { return near->connections().empty() && far->connections().empty(); }));
+  EXPECT_EQ(near->metric("comity_connections"), 0);
+  EXPECT_EQ(far->metric("comity_connections"), 0);
+  EXPECT_TRUE(eventually([&] { return descriptors() == before; }));
+  EXPECT_TRUE(near->errors.now().empty());
+  EXPECT_TRUE(far->errors.now().empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(TwoEnds, by_method, testing::Values(method::starttls, method::direct_tls),
