@@ -53,6 +53,15 @@ TEST_P(ClientStreamEnd, HoldsElementsToTheLimitBeforeAndAfterTheLogin) {  // L08
   }
 }
 
+TEST_F(ClientStream, ItsLoginIsWhatAnAddressNeedsForMore) {  // L07, THREATS G1
+  limits_.configure(1000, 1);
+  auto p = connect(method::starttls);
+  secure(*p);
+  EXPECT_FALSE(limits_.admit(1));
+  authenticate(*p);
+  EXPECT_TRUE(limits_.admit(1));
+}
+
 TEST_F(ClientStream, GivesUpAReaderThatIsTooSlow) {  // THREATS F4
   settings_.send_queue_bytes = 64U << 10U;
   auto p = logged_in();

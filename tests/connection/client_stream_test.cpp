@@ -134,7 +134,8 @@ TEST_F(ClientStream, OffersMandatoryStarttlsAloneAndNotAgain) {  // E01, E05, E0
 
 TEST_F(ClientStream, NeverProcessesWhatFollowsStarttlsInClear) {  // E03, E06, RFC 6120 §5.4.3.3 (2); THREATS B1
   for (const std::string& injected : {plain("u", "pencil"), std::string{hello}, header(), std::string{"x"},
-                                      std::string{"   <"}, std::string{"</stream:stream>"}}) {
+                                      std::string{"   <"}, std::string{"</stream:stream>"}, std::string{starttls},
+                                      "\r\n" + plain("u", "pencil"), std::string(100'000, 'x')}) {
     auto p = connect(method::starttls);
     open(*p);
     p->say(std::string{starttls} + injected);
