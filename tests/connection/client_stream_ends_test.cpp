@@ -111,7 +111,7 @@ TEST_F(ClientStream, AStanzaBegunIsFinishedForAReaderThatIsTooSlow) {  // THREAT
 
 // --- time ------------------------------------------------------------------------------------------------------------
 
-TEST_F(ClientStream, NoByteMovesTheDeadlineOfTheLogin) {  // THREATS B5, G2
+TEST_F(ClientStream, NoByteMovesTheDeadlineOfTheLogin) {  // THREATS B5, G2; L12, RFC 6120 §4.6
   settings_.handshake_timeout = 200ms;
   struct stop {
     const char* name;
