@@ -97,9 +97,10 @@ private:
     const std::string_view request{bytes.data(), size};
     server_->log.write(log::level::info, "admin.command",
                        {{"command", command_of(request)}, {"uid", static_cast<std::int64_t>(who_)}});
-    server_->run(request, [self = shared_from_this()](std::string reply) {
-      // From whatever thread had the answer back to this one.
-      asio::post(self->server_->context, [self, reply = std::move(reply)] { self->write(reply, true); });
+    server_->run(request, [self = shared_from_this()](std::string reply) mutable {
+      // From whatever thread had the answer back to this one, and nothing of the session stays there.
+      auto& context = self->server_->context;
+      asio::post(context, [self = std::move(self), reply = std::move(reply)] { self->write(reply, true); });
     });
     tls::cleanse(bytes);
   }

@@ -211,6 +211,25 @@ TEST_F(AdminServer, TakesLateAnswersForWhoHasGone) {
   EXPECT_EQ("answer to two\n", next.hear("\n"));
 }
 
+TEST_F(AdminServer, LeavesNothingOfASessionWhereItWasAnswered) {  // that is another thread, which must not end it
+  open({.connections = 1});
+  hold_ = true;
+  {
+    auto peer = connect();
+    peer.say("one\n");
+    ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+    held_.front()("answer");
+    EXPECT_EQ("answer\n", peer.hear("\n"));
+  }
+  context_.restart();
+  context_.run_for(20ms);
+  // What has answered is still there; the session is not.
+  hold_ = false;
+  auto next = connect();
+  next.say("two\n");
+  EXPECT_EQ("answer to two\n", next.hear("\n"));
+}
+
 TEST_F(AdminServer, TakesAnswersAfterItsEnd) {  // "stop" is answered while the server goes
   open();
   hold_ = true;
