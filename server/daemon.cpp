@@ -358,8 +358,9 @@ void daemon::parts::close() {
   if (remotes) {
     remotes->loops_stopped();
   }
-  store.reset();  // commits what waits, and answers into loops that no longer run
+  // First who hashes passwords, since what is made of them goes to the store.
   authenticator.reset();
+  store.reset();  // commits what waits, and answers into loops that no longer run
 }
 
 void daemon::parts::wait_for_signal() {

@@ -433,6 +433,29 @@ class Ending(unittest.TestCase):
         server.assert_clean()
         server.process = None
 
+    def test_a_stop_amid_orders(self):
+        # Passwords are being hashed and accounts stored while everything goes.
+        for wait in (0, 0.02, 0.05, 0.1):
+            with Server() as server:
+                orders = [subprocess.Popen([program("COMITYCTL"), "--socket", str(server.directory / "admin.sock"), "user",
+                                            "add", f"user-{number}@comity.test", "--generate"], stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in range(16)]
+                for order in orders:
+                    self.addCleanup(order.communicate)
+                wait_until(lambda: "admin.command" in server.log(), "an order has come")
+                time.sleep(wait)
+                server.stop()
+                made = set()
+                for number, order in enumerate(orders):
+                    order.communicate(timeout=PATIENCE)
+                    if order.returncode == 0:
+                        made.add(f"user-{number}@comity.test")
+                    else:
+                        self.assertEqual(order.returncode, 1)
+                server.start()
+                # What was said to be done is done.
+                self.assertLessEqual(made, {row["jid"] for row in server.ctl_json("user", "list")})
+
     def assert_does_not_start(self, server, status, what):
         start = time.monotonic()
         done = subprocess.run([program("COMITYD"), "--config", str(server.config)], capture_output=True, text=True,
