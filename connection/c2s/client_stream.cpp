@@ -23,13 +23,16 @@ namespace {
 /// XEP-0368 §4, RFC 7301: the one protocol a client port speaks.
 constexpr std::array<std::string_view, 1> client_alpn{"xmpp-client"};
 
-/// IQs that belong to stream negotiation, come when they may.
-bool is_negotiation(const xml::element& e) {
-  if (e.name() != "iq") {
+/// Requests of stream negotiation, come when they may. One to somebody else, and an answer that quotes one, are stanzas
+/// like any other: a stranger can have asked for them (THREATS F10).
+bool is_negotiation(const xml::element& e, const jid& of) {
+  const auto payload = e.first_child();
+  if (e.name() != "iq" || e.attribute("type") != "set" || !e.attribute("id") || !payload ||
+      (payload.ns() != ns_bind && payload.ns() != ns_session)) {
     return false;
   }
-  const auto payload = e.first_child();
-  return payload && (payload.ns() == ns_bind || payload.ns() == ns_session);
+  const auto to = e.attribute("to");
+  return !to || *to == of.domainpart() || *to == of.bare_text();
 }
 
 /// What of the framer's limits is told (XEP-0478).
@@ -116,7 +119,7 @@ private:
   void take_fault(stream_condition condition, bool too_big) override { drive(event::broken{condition, too_big}); }
   void take_element(xml::document& document) override {
     const auto root = document.root();
-    if (bound_ && is_stanza(root, xml::ns_client) && !is_negotiation(root)) {
+    if (bound_ && is_stanza(root, xml::ns_client) && !is_negotiation(root, peer_)) {
       return take_stanza(document);
     }
     drive(event::element{root});

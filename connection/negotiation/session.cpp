@@ -20,11 +20,12 @@ step session::on(const xml::element& e, const stream_facts& facts) {
     return {{}, step::end{stream_condition::not_authorized, cause::policy, "session before binding"}};
   }
   std::string out;
-  xml::writer{out, xml::ns_client}
-      .open("iq", xml::ns_client)
-      .attribute("type", "result")
-      .attribute("id", e.attribute("id").value_or(""))
-      .close();
+  xml::writer w{out, xml::ns_client};
+  w.open("iq", xml::ns_client).attribute("type", "result").attribute("id", e.attribute("id").value_or(""));
+  if (const auto asked = e.attribute("to")) {
+    w.attribute("from", *asked);  // RFC 6120 §8.1.2.1: whom it was asked of
+  }
+  w.close();
   return {std::move(out), step::nothing{}};
 }
 

@@ -179,6 +179,18 @@ TEST(Negotiator, KeepsTheHostAndUserOfTheAuthentication) {  // THREATS C5, RFC 6
   }
 }
 
+TEST(Negotiator, AnswersASessionForWhomItWasAskedOf) {  // RFC 3921 §3, RFC 6120 §8.1.2.1
+  const std::string payload = "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
+  script s{method::direct_tls};
+  s.logs_in()
+      .binds()
+      .feeds_element("<iq type='set' id='1'>" + payload)
+      .expects({"send <iq type='result' id='1'/>"})
+      .feeds_element("<iq type='set' id='2' to='example.org'>" + payload)
+      .expects({"send <iq type='result' id='2' from='example.org'/>"});
+  s.run();
+}
+
 TEST(Negotiator, AMachinesNameIsNoOtherUser) {  // RFC 6120 §4.7.1, as sendxmpp says it
   script s{method::direct_tls};
   s.feeds_tls()
