@@ -62,13 +62,11 @@ step dialback::authorise(const dialback_element& asked, const stream_facts& fact
   const auto& flow = asked.flow;
   if (!facts.encrypted) {
     // XEP-0220 §2.4.2 (J13, E10): TLS first. The peer may still begin it.
-    return {failed_result(flow, stanza_condition::policy_violation),
-            step::refused{cause::policy, "dialback without TLS", flow.sender}};
+    return decline(flow, stanza_condition::policy_violation, cause::policy, "dialback without TLS");
   }
   if (!domains_.hosts(flow.target)) {
     // XEP-0220 §2.2.1 (J06): no stream error, other flows may live on this stream.
-    return {failed_result(flow, stanza_condition::item_not_found),
-            step::refused{cause::host_unknown, "dialback to " + flow.target, flow.sender}};
+    return decline(flow, stanza_condition::item_not_found, cause::host_unknown, "dialback to " + flow.target);
   }
   if (domains_.hosts(flow.sender)) {
     return refuse(flow, stanza_condition::not_authorized, cause::policy, "a domain of ours", facts);  // THREATS D4
@@ -84,8 +82,10 @@ step dialback::authorise(const dialback_element& asked, const stream_facts& fact
   }
   if (requests_ >= requests_allowed) {
     // THREATS D5, XEP-0220 §2.4.2: the peer is to open another connection.
-    return {failed_result(flow, stanza_condition::resource_constraint),
-            step::refused{cause::limit, "too many flows on one stream", flow.sender}};
+    return decline(flow, stanza_condition::resource_constraint, cause::limit, "too many flows on one stream");
+  }
+  if (asked.key.size() > key_size_most) {
+    return decline(flow, stanza_condition::not_acceptable, cause::dialback_invalid, "a key beyond measure");
   }
   ++requests_;
   pending_.emplace(flow, request{.stream_id = facts.stream_id, .key = asked.key, .verifying = false});
@@ -146,8 +146,7 @@ step dialback::follow(const key_verdict& verified, const stream_facts& facts) {
     // XEP-0220 §2.4 (J07): the authoritative server could not be asked.
     const auto condition = verified.valid.error();
     const auto why = condition == stanza_condition::remote_server_timeout ? cause::auth_timeout : cause::auth_rejected;
-    return {failed_result(verified.flow, condition),
-            step::refused{why, "its own server could not be asked", verified.flow.sender}};
+    return decline(verified.flow, condition, why, "its own server could not be asked");
   }
   if (*verified.valid) {
     return {valid_result(verified.flow), step::authorised{verified.flow, proof::dialback}};
@@ -157,29 +156,43 @@ step dialback::follow(const key_verdict& verified, const stream_facts& facts) {
     return {answer_of(dialback_element::kind::result, verified.flow, {}, dialback_element::type::invalid),
             step::end{std::nullopt, cause::dialback_invalid, "its own server knows nothing of the stream"}};
   }
-  return {failed_result(verified.flow, stanza_condition::forbidden),
-          step::refused{cause::dialback_invalid, "its own server knows nothing of the stream", verified.flow.sender}};
+  return decline(verified.flow, stanza_condition::forbidden, cause::dialback_invalid,
+                 "its own server knows nothing of the stream");
 }
 
 /// The sender may not speak here, whatever it proves. A stream that carries nothing else ends.
 step dialback::refuse(const domain_flow& flow, stanza_condition condition, cause why, std::string_view what,
-                      const stream_facts& facts) const {
+                      const stream_facts& facts) {
   if (facts.flows.empty() && pending_.empty()) {
     return {failed_result(flow, condition), step::end{stream_condition::policy_violation, why, std::string{what}}};
   }
-  return {failed_result(flow, condition), step::refused{why, std::string{what}, flow.sender}};
+  return decline(flow, condition, why, what);
+}
+
+/// Not this flow; the stream stays as it is (XEP-0220 §2.4.2).
+step dialback::decline(const domain_flow& flow, stanza_condition condition, cause why, std::string_view what) {
+  return {failed_result(flow, condition), refusal(why, what, flow.sender)};
+}
+
+/// For the operator, but not ten thousand times (THREATS D5).
+step::consequence dialback::refusal(cause why, std::string_view what, std::string_view who) {
+  if (refusals_ == refusals_told) {
+    return step::ignored{std::string{what}};
+  }
+  ++refusals_;
+  return step::refused{why, std::string{what}, std::string{who}};
 }
 
 // --- as authoritative server (XEP-0220 §2.2.2) -----------------------------------------------------------------------
 
-step dialback::judge_key(const dialback_element& asked, const stream_facts& facts) const {
+step dialback::judge_key(const dialback_element& asked, const stream_facts& facts) {
   using enum dialback_element::type;
   const auto reply = [&](dialback_element::type says, stanza_condition condition) {
     return answer_of(dialback_element::kind::verify, asked.flow, asked.id, says, condition);
   };
   if (!facts.encrypted) {
     return {reply(error, stanza_condition::policy_violation),
-            step::refused{cause::policy, "dialback without TLS", asked.flow.target}};
+            refusal(cause::policy, "dialback without TLS", asked.flow.target)};
   }
   if (!domains_.hosts(asked.flow.sender)) {
     return {reply(error, stanza_condition::item_not_found), step::nothing{}};

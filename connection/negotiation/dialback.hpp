@@ -7,6 +7,7 @@
 // holds one too, for what its peer asks on a bidirectional stream (XEP-0288 §2.2).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -46,7 +47,9 @@ struct dialback_element {
 
 class dialback final : public stream_feature {
 public:
-  static constexpr unsigned requests_allowed = 32;  // flows looked into on one stream (THREATS D5)
+  static constexpr unsigned requests_allowed = 32;    // flows looked into on one stream (THREATS D5)
+  static constexpr unsigned refusals_told = 4;        // to the operator; those behind them are noise
+  static constexpr std::size_t key_size_most = 1024;  // of a key that is kept until its server is asked; ours have 64
 
   /// `secret` outlives this.
   dialback(std::string_view secret, domain_rules);
@@ -66,15 +69,18 @@ private:
     bool verifying = false;  // the certificate is no proof: the sender's own server has been asked
   };
   step authorise(const dialback_element&, const stream_facts&);
-  step judge_key(const dialback_element&, const stream_facts&) const;
+  step judge_key(const dialback_element&, const stream_facts&);
   step follow(const peer_proof&, const stream_facts&);
   step follow(const key_verdict&, const stream_facts&);
-  step refuse(const domain_flow&, stanza_condition, cause, std::string_view what, const stream_facts&) const;
+  step refuse(const domain_flow&, stanza_condition, cause, std::string_view what, const stream_facts&);
+  step decline(const domain_flow&, stanza_condition, cause, std::string_view what);
+  step::consequence refusal(cause, std::string_view what, std::string_view who);
 
   std::string_view secret_;
   domain_rules domains_;
   std::map<domain_flow, request, domain_flow_less> pending_;
   unsigned requests_ = 0;
+  unsigned refusals_ = 0;
 };
 
 }  // namespace comity::connection

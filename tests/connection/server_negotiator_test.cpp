@@ -494,7 +494,7 @@ TEST(ServerNegotiator, LooksIntoAFlowOnceAtATime) {
 TEST(ServerNegotiator, LooksInto32FlowsAStream) {  // THREATS D5: L-1, L, L+1; XEP-0220 §2.4.2
   auto s = secured(proven());
   s.authenticates();
-  for (int i = 1; i <= 34; ++i) {
+  for (int i = 1; i <= 38; ++i) {  // and of those behind them an operator is told of four
     const auto n = std::to_string(i);
     s.feeds_element("<db:result from='d" + n + ".evil.example' to='example.org'>key</db:result>");
     if (i <= 32) {
@@ -502,17 +502,33 @@ TEST(ServerNegotiator, LooksInto32FlowsAStream) {  // THREATS D5: L-1, L, L+1; X
     } else {
       s.expects({"send <db:result from='example.org' to='d" + n +
                      ".evil.example' type='error'><error type='wait'><resource-constraint",
-                 "refused too many flows on one stream"});
+                 i <= 36 ? "refused too many flows on one stream" : "ignored too many flows on one stream"});
     }
   }
   // Answers make no room: each flow looked into may have cost a lookup and a connection.
   s.feeds_proof(proven(), {.sender = "d1.evil.example", .target = "example.org"})
       .expects({"send <db:result from='example.org' to='d1.evil.example' type='valid'/>", "authorised"})
-      .feeds_element("<db:result from='d35.evil.example' to='example.org'>key</db:result>")
-      .expects({"send <db:result from='example.org' to='d35.evil.example' type='error'", "refused too many"})
+      .feeds_element("<db:result from='d39.evil.example' to='example.org'>key</db:result>")
+      .expects({"send <db:result from='example.org' to='d39.evil.example' type='error'", "ignored too many"})
       .feeds_element("<message from='u@peer.example' to='v@example.org'/>")
       .expects({"received u@peer.example"});
   s.run();
+}
+
+TEST(ServerNegotiator, KeepsNoKeyBeyondMeasure) {  // THREATS D5: L-1, L, L+1; what waits is held in memory
+  for (const std::size_t size : {1023U, 1024U, 1025U}) {
+    auto s = secured(takes_dialback());
+    s.feeds_element("<db:result from='peer.example' to='example.org'>" + std::string(size, 'a') + "</db:result>");
+    if (size <= 1024) {
+      s.expects({"ask key"});
+    } else {
+      s.expects(
+          {"send <db:result from='example.org' to='peer.example' type='error'><error type='modify'>"
+           "<not-acceptable",
+           "refused a key beyond measure"});
+    }
+    s.run();
+  }
 }
 
 TEST(ServerNegotiator, DropsWhatWasUnderWayWhenTheStreamRestarts) {  // RFC 6120 §4.3.3; J04
