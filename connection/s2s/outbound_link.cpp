@@ -80,15 +80,17 @@ outbound_link::~outbound_link() {
 void outbound_link::send(stanza_ref stanza) {
   const auto now = clock::now();
   if (all_.stopped()) {
-    return bounce({std::move(stanza)}, cause::shutdown, stanza_condition::remote_server_timeout, {});
+    return bounce({std::move(stanza)}, cause::shutdown, stanza_condition::remote_server_timeout, {}, log::level::debug);
   }
   const auto settings = all_.with().host.settings();
   if (!carried() && back_off_.waiting(now) && back_off_.until() >= now + settings->queue.timeout) {
     // Nothing will be tried before its time is up: better told now.
-    return bounce({std::move(stanza)}, last_.cause, last_.bounce.value_or(bounce_condition(last_.cause)), last_.text);
+    return bounce({std::move(stanza)}, last_.cause, last_.bounce.value_or(bounce_condition(last_.cause)), last_.text,
+                  log::level::debug);
   }
   if (!queue_.push(stanza, now, settings->queue)) {
-    return bounce({std::move(stanza)}, cause::limit, stanza_condition::resource_constraint, "queue full");
+    return bounce({std::move(stanza)}, cause::limit, stanza_condition::resource_constraint, "queue full",
+                  log::level::debug);
   }
   pump();
 }
@@ -135,9 +137,12 @@ void outbound_link::flush() {
         queue_.put_back({std::move(stanza)}, clock::now(), all_.with().host.settings()->queue);
         return own->give_up();
       }
-    } else {
+    } else if (borrowed_) {
       ++borrowed_->handed;
       all_.with().federation.carry(borrowed_->stream, std::move(stanza));
+    } else {
+      stream_ = 0;  // it went without a word, and so does not carry us
+      queue_.put_back({std::move(stanza)}, clock::now(), all_.with().host.settings()->queue);
     }
   }
 }
@@ -172,7 +177,7 @@ outbound_stream* outbound_link::stream_of(std::uint64_t id) const {
 
 void outbound_link::offered(session_ref stream, std::optional<std::uint32_t> max_bytes) {
   back_off_.succeeded();
-  if (carried() || awaited_ != 0 || all_.stopped()) {
+  if (carried() || awaited_ != 0 || chosen_ || all_.stopped()) {
     return;
   }
   borrowed_ = borrowed{.stream = stream, .max_bytes = max_bytes};
@@ -348,7 +353,7 @@ void outbound_link::failed(const dial_failure& why) {
 // --- bounces ---------------------------------------------------------------------------------------------------------
 
 void outbound_link::bounce(const std::vector<stanza_ref>& stanzas, cause why, stanza_condition condition,
-                           std::string_view text) {
+                           std::string_view text, log::level level) {
   if (stanzas.empty()) {
     return;
   }
@@ -361,7 +366,10 @@ void outbound_link::bounce(const std::vector<stanza_ref>& stanzas, cause why, st
       all_.with().host.undeliverable(std::move(error));
     }
   }
-  all_.with().log.write(log::level::info, "s2s.bounced",
+  if (!all_.with().log.enabled(level)) {
+    return;
+  }
+  all_.with().log.write(level, "s2s.bounced",
                         {{"peer", flow_.target},
                          {"local", flow_.sender},
                          {"cause", to_string(why)},

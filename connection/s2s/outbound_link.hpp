@@ -95,7 +95,9 @@ private:
   void ask(outbound_stream&);
   [[nodiscard]] outbound_stream* stream_of(std::uint64_t id) const;
   [[nodiscard]] bool carried() const noexcept { return stream_ != 0 || borrowed_; }
-  void bounce(const std::vector<stanza_ref>&, cause, stanza_condition, std::string_view text);
+  /// Those that come one by one are of interest to few; `level` says so.
+  void bounce(const std::vector<stanza_ref>&, cause, stanza_condition, std::string_view text,
+              log::level level = log::level::info);
   template <typename Which>
   void refuse_questions(stanza_condition, Which);
   void arm();

@@ -200,7 +200,7 @@ void outbound_stream::perform(action::flow_authorised& a) {
   if (!is_established()) {
     with().metrics.discovered(call_.target.source);
     proof_expires(examined_.expires);
-    established(call_.began, a);
+    established(call_.began, a, machine_.facts().peer_limits);
   } else {
     log(log::level::info, "s2s.authorised", log::field{"peer", a.flow.target}, log::field{"local", a.flow.sender},
         log::field{"proof", to_string(a.by)});

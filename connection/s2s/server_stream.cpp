@@ -17,9 +17,11 @@ constexpr std::chrono::seconds leave_time{5};
 }  // namespace
 
 stream_limits limits_of(const s2s_settings& s) noexcept {
-  return {.max_bytes = static_cast<std::uint32_t>(s.after_authentication.stanza_bytes),
-          .idle_seconds =
-              static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(s.idle_timeout).count())};
+  stream_limits said{.max_bytes = static_cast<std::uint32_t>(s.after_authentication.stanza_bytes), .idle_seconds = {}};
+  if (const auto whole = std::chrono::floor<std::chrono::seconds>(s.idle_timeout).count(); whole > 0) {
+    said.idle_seconds = static_cast<std::uint32_t>(whole);
+  }
+  return said;
 }
 
 server_stream::server_stream(const s2s_collaborators& with, std::shared_ptr<const s2s_settings> settings, setup s)
@@ -93,14 +95,14 @@ void server_stream::timed_out() {
     // RFC 6120 §13.7.2.3: whoever connects anew shows a certificate that is good (G12).
     return happen(event::dismissed{stream_condition::reset, cause::cert_expired, "the peer's certificate has expired"});
   }
-  if (now >= last_heard_ + settings_->idle_timeout) {
+  if (now >= last_heard_ + idle_after_) {
     return leave(cause::stream_timeout, "idle");
   }
   arm_idle();
 }
 
 void server_stream::arm_idle() {
-  const auto idle = last_heard_ + settings_->idle_timeout;
+  const auto idle = last_heard_ + idle_after_;
   deadline(expires_ ? std::min(idle, *expires_) : idle);
 }
 
@@ -118,7 +120,8 @@ void server_stream::proof_expires(std::optional<std::chrono::system_clock::time_
   }
 }
 
-void server_stream::established(clock::time_point began, const action::flow_authorised& first) {
+void server_stream::established(clock::time_point began, const action::flow_authorised& first,
+                                const stream_limits& theirs) {
   if (std::exchange(established_, true)) {
     return;
   }
@@ -129,6 +132,11 @@ void server_stream::established(clock::time_point began, const action::flow_auth
   metrics().setup_took(route(), now - began);
   metrics().established(route());
   last_heard_ = now;
+  idle_after_ = settings_->idle_timeout;
+  if (theirs.idle_seconds.value_or(0) > 0) {
+    // XEP-0478 §4.1: whoever is left in the middle of a word may lose it, so we leave first.
+    idle_after_ = std::min<clock::duration>(idle_after_, std::chrono::seconds{*theirs.idle_seconds} * 9 / 10);
+  }
   arm_idle();
   const auto facts = wire().tls().facts();
   log(log::level::info, "s2s.established", log::field{"peer", remote()}, log::field{"local", local()},

@@ -81,9 +81,9 @@ protected:
   void perform(action::ignored&);
   void perform(action::finish&);
 
-  /// The first flow is authorised: from now on it counts as established, and only silence ends it. `began` is when
-  /// setting it up did.
-  void established(clock::time_point began, const action::flow_authorised&);
+  /// The first flow is authorised: from now on it counts as established, and only silence ends it, ours before the peer
+  /// would say so itself by `theirs`. `began` is when setting it up did.
+  void established(clock::time_point began, const action::flow_authorised&, const stream_limits& theirs);
   [[nodiscard]] bool is_established() const noexcept { return established_; }
   /// Something was said that keeps it from being idle.
   void heard() noexcept { last_heard_ = clock::now(); }
@@ -143,6 +143,7 @@ private:
   authorised_by how_ = authorised_by::external;
   proof proof_ = proof::none;
   clock::time_point last_heard_;
+  clock::duration idle_after_{};
   std::optional<clock::time_point> expires_;
   std::shared_ptr<connect_budget> verify_budget_;  // what its questions may cost us (THREATS D5)
 };

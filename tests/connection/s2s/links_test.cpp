@@ -266,6 +266,16 @@ TEST_F(Links, EndWhatIsIdle) {
   EXPECT_EQ(far->got.wait(2).size(), 2U);
 }
 
+TEST_F(Links, LeaveBeforeThePeerSaysThatTheyAreIdle) {  // L03, XEP-0478 §4.1
+  far->changing.idle_timeout = 1s;
+  run(usual_zone());
+  near->send("juliet@far.example", "1");
+  far->got.wait(1);
+  const auto line = near->log.line({"s2s.closed", "direction=outbound"});
+  EXPECT_TRUE(line.contains("cause=stream_timeout error= detail=idle")) << line;
+  EXPECT_TRUE(far->log.line({"s2s.closed", "direction=inbound"}).contains("cause=peer_closed"));
+}
+
 TEST_F(Links, EndWhenTheProofExpires) {  // G12, RFC 6120 §13.7.2.3
   far = std::make_unique<our_end>(
       *authority_, dns,
