@@ -5,8 +5,10 @@ import pathlib
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -70,6 +72,74 @@ class Steps(unittest.TestCase):
         for each in folders:
             with self.subTest(scenario=each):
                 self.assertTrue(lab.read(each)["step"], "a scenario without steps shows nothing")
+
+
+class Place:
+    """A lab of one host, of which each test says what is to be seen there; nothing is waited for."""
+
+    def __init__(self, dialled=(), metrics="", descriptors=0):
+        observed = types.SimpleNamespace(since_mark=lambda: list(dialled))
+        host = types.SimpleNamespace(name="a", http=lambda _: (200, metrics), descriptors=lambda: descriptors,
+                                     log=lambda: "one line", ctl=lambda *_: "b.org outbound")
+        self.hosts, self.observers, self.descriptors = {"a": host}, {"a": observed}, {"a": 10}
+        self.sessions = self
+
+    @staticmethod
+    def wait(condition, what, _seconds=None):
+        if not condition():
+            raise AssertionError(what())
+
+
+METRICS = """# TYPE comity_connections gauge
+comity_connections{scope="s2s",direction="outbound"} 1
+comity_connections{scope="c2s",direction="inbound"} 2
+# TYPE comity_failures_total counter
+"""
+
+
+class Expectations(unittest.TestCase):
+    def look(self, place, **step):
+        before = {"a": {key: 0.0 for key in steps.metrics_of(place.hosts["a"])}}
+        (name, wanted), = step.items()
+        steps.EXPECTATIONS[name](place, {name: wanted}, before)
+
+    def refuses(self, said, place, **step):
+        with self.assertRaisesRegex(AssertionError, said):
+            self.look(place, **step)
+
+    def test_dialled(self):
+        one, other = "b 5269 starttls b.org", "c 5270 refused"
+        self.look(Place([one, other]), dialled={"a": [one, other]})
+        self.look(Place([other]), dialled={"a": [f"{one} | {other}"]})
+        self.refuses("a dialled", Place([other, one]), dialled={"a": [one, other]})  # the order
+        self.refuses("a dialled", Place([one, one]), dialled={"a": [one]})  # one more
+        self.refuses("a dialled", Place([]), dialled={"a": [one]})
+        self.refuses("a dialled", Place(["b 5269 starttls b.org xmpp-server"]), dialled={"a": [one]})  # ALPN
+
+    def test_metrics(self):
+        place = Place(metrics=METRICS)
+        self.look(place, metrics={"a": ['comity_connections{scope="s2s"} 1', "comity_connections 3",
+                                        'comity_failures_total{cause="policy"} 0']})
+        self.refuses("it is 1", place, metrics={"a": ['comity_connections{scope="s2s"} 0']})
+        self.refuses("it is 0", place, metrics={"a": ['comity_connections{scope="bosh"} 1']})
+        self.refuses("no family", place, metrics={"a": ["comity_conections 0"]})
+
+    def test_state(self):
+        self.look(Place(metrics=METRICS), state={"a": ['comity_connections{scope="c2s"} 2']})
+        self.refuses("it is 2", Place(metrics=METRICS), state={"a": ['comity_connections{scope="c2s"} 1']})
+
+    def test_gone(self):
+        none = METRICS.replace('"outbound"} 1', '"outbound"} 0')
+        self.look(Place(metrics=none, descriptors=12 + steps.RESOLVER), gone=["a"])
+        self.refuses("1 streams", Place(metrics=METRICS, descriptors=12), gone=["a"])
+        self.refuses("1 descriptors", Place(metrics=none, descriptors=13 + steps.RESOLVER), gone=["a"])
+
+    def test_log_and_comityctl(self):
+        self.look(Place(), log={"a": ["one", "line$"]})
+        self.refuses("the log of a has two", Place(), log={"a": ["one", "two"]})
+        steps.ctl(Place(), {"ctl": "a connections --s2s", "shows": ["b.org +outbound"]}, 0)
+        with self.assertRaisesRegex(AssertionError, "shows no inbound"):
+            steps.ctl(Place(), {"ctl": "a connections --s2s", "shows": ["inbound"]}, 0)
 
 
 def hello(name, protocols):
@@ -186,7 +256,7 @@ class Dns(unittest.TestCase):
             self.addCleanup(server.kill)
             server.start()
             server.wait_ready()
-            place = type("Place", (), {"dns": server})
+            place = types.SimpleNamespace(dns=server)
             for owner, security in (("good.org", "secure"), ("hashed.org", "secure"), ("plain.org", "insecure"),
                                     ("old.org", "bogus"), ("false.org", "bogus"), ("dead.org", "servfail"), ("gone.org", "servfail"),
                                     ("none.good.org", "nxdomain")):
@@ -212,7 +282,6 @@ class Certificates(unittest.TestCase):
         def verdict(wish):
             made = authorities.issue("b.org", wish, directory / "crt", directory / "key")
             with open(directory / "said", "wb") as said:
-                import subprocess
                 done = subprocess.run(["openssl", "verify", "-CAfile", str(authorities.authority("lab").chain),
                                        "-verify_hostname", "b.org", str(made.chain)], stdout=said, stderr=said, check=False)
             text = (directory / "said").read_text(encoding="utf-8")

@@ -10,11 +10,13 @@
 Each real server gets the same ports: 5222 and 5223 for clients, 5269 and 5270 for servers.
 """
 
+import http.client
 import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -157,7 +159,6 @@ class Comity(Host):
         self.users = []
 
     def ctl(self, *arguments, stdin=None):
-        import subprocess
         done = subprocess.run([program("COMITYCTL"), "--socket", str(self.directory / "admin.sock"), *arguments],
                               input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE)
         if done.returncode != 0:
@@ -166,7 +167,6 @@ class Comity(Host):
 
     def http(self, path):
         """(status, body); (None, "") while nobody answers."""
-        import http.client
         with self.namespace.inside():
             connection = http.client.HTTPConnection("127.0.0.1", 9568, timeout=5)
             try:
