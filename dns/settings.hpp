@@ -4,7 +4,6 @@
 #include <chrono>
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace comity::dns {
@@ -25,8 +24,5 @@ struct settings {
   std::chrono::milliseconds timeout{5000};
   friend bool operator==(const settings&, const settings&) = default;
 };
-
-/// "192.0.2.1", "2001:db8::1", "192.0.2.1@5353": what `servers` and `stubs` take.
-[[nodiscard]] bool is_server_address(std::string_view) noexcept;
 
 }  // namespace comity::dns

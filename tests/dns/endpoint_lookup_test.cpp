@@ -148,6 +148,18 @@ TEST(EndpointLookup, AsksForTlsaWhereOnlyTheSecondFamilyIsSecure) {  // B04
   EXPECT_EQ(lookup.known()->security, security::secure);
 }
 
+TEST(EndpointLookup, IsAsSecureAsTheBetterFamily) {  // B04
+  for (const auto second : {security::insecure, security::secure}) {
+    endpoint_lookup lookup{behind_srv(security::secure)};
+    (void)lookup.start();
+    EXPECT_EQ(lookup.on(v4), tlsa_here);
+    EXPECT_EQ(lookup.on(address_answer(record_type::aaaa, {"2001:db8::1"}, second, "xmpp.example")), std::nullopt);
+    (void)lookup.on(tlsa_answer({pinned}));
+    EXPECT_EQ(lookup.known()->security, security::secure);
+    EXPECT_EQ(lookup.known()->tlsa, std::vector{pinned});
+  }
+}
+
 TEST(EndpointLookup, DoesNotConnectToABogusAddress) {  // B06, E4
   for (const auto type : {record_type::a, record_type::aaaa}) {
     const auto bogus = answer_of(type, outcome::bogus);
