@@ -10,6 +10,7 @@
 #include <future>
 #include <iostream>
 #include <limits>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -70,10 +71,10 @@ std::string alone(const config::settings& settings, const std::string& request) 
   }
   std::promise<std::string> answer;
   {
-    comity::auth::authenticator authenticator{**store};
+    auto authenticator = std::make_unique<comity::auth::authenticator>(**store);
     comity::admin::account_commands commands{
         {.store = **store,
-         .authenticator = authenticator,
+         .authenticator = *authenticator,
          .hosts =
              [&](std::string_view domain) {
                return std::ranges::any_of(settings.hosts, [&](const auto& h) { return h.domain == domain; });
@@ -85,7 +86,8 @@ std::string alone(const config::settings& settings, const std::string& request) 
       throw failure{"no such command"};
     }
     got.wait();
-    store->reset();  // what is on its way back has arrived
+    authenticator.reset();  // nothing goes to the store any more
+    store->reset();         // what is on its way back has arrived
     return got.get();
   }
 }

@@ -50,10 +50,9 @@ void writer_thread::finish() {
 }
 
 void writer_thread::submit(change c) {
-  {
-    const std::lock_guard hold{lock_};
-    waiting_.push_back(std::move(c));
-  }
+  // Woken under the lock: once the change is answered, its giver may end this while submit() has not returned yet.
+  const std::lock_guard hold{lock_};
+  waiting_.push_back(std::move(c));
   wake_.notify_one();
 }
 
@@ -132,10 +131,8 @@ void reader_thread::finish() {
 }
 
 void reader_thread::submit(work w) {
-  {
-    const std::lock_guard hold{lock_};
-    waiting_.push_back(std::move(w));
-  }
+  const std::lock_guard hold{lock_};  // as with a change
+  waiting_.push_back(std::move(w));
   wake_.notify_one();
 }
 
