@@ -29,7 +29,7 @@ NSD, UNBOUND, NOBODY = 2, 3, 253
 FIRST_HOST = 11
 
 SCENARIO_KEYS = {"what", "hosts", "zones", "logins", "step"}
-HOST_KEYS = {"software", "domains", "config", "certificate", "certificates", "next_certificate", "families"}
+HOST_KEYS = {"software", "domains", "config", "certificate", "certificates", "next_certificate", "families", "resolvers"}
 
 
 def address4(number):
@@ -153,7 +153,9 @@ class Lab:
     # Names
 
     def resolvers(self, host):
-        """What its resolv.conf lists: unbound, by a family that the host has."""
+        """What its resolv.conf lists: unbound, by a family that the host has, if the scenario names no others."""
+        if "resolvers" in host.table:
+            return [self.expand(each) for each in host.table["resolvers"]]
         return [address4(UNBOUND) if host.namespace.ip4 else address6(UNBOUND)]
 
     def host_of(self, domain):
@@ -217,7 +219,8 @@ class Lab:
                 steps.run(self, step)
             except AssertionError as fault:
                 raise AssertionError(f"step {number}, {steps.describe(step)}:\n{fault}") from None
-        self.sessions.pump(0.2)
+        self.sessions.settle(self.sessions.ledger, software.PATIENCE)
+        self.sessions.pump(0.2)  # a double may be on its way
         self.sessions.judge()
         for each in self.hosts.values():
             if each.starts and each.process is not None:

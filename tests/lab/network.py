@@ -87,10 +87,8 @@ class Namespace:
         return [int(each) for each in ip("netns", "pids", self.netns).split()]
 
     def set_link(self, up):
-        ip("-n", self.netns, "link", "set", "eth0", "up" if up else "down")
-        if up:
-            # The kernel forgets IPv6 addresses and neighbours of a link that goes down.
-            self.network.configure(self)
+        """At the switch's end of the cable: the host keeps its addresses, and what talks to itself goes on."""
+        ip("-n", f"{self.network.prefix}-switch", "link", "set", self.network.port_of[self.name], "up" if up else "down")
 
     def resolve_by(self, servers):
         directory = pathlib.Path(f"/etc/netns/{self.netns}")
@@ -113,6 +111,7 @@ class Network:
         self.prefix = f"cl{os.getpid()}"
         self.lost = list(lost)
         self.hosts = {name: Namespace(self, name, addresses) for name, addresses in hosts.items()}
+        self.port_of = {name: f"port{number}" for number, name in enumerate(hosts)}
         self.home = None
 
     def __enter__(self):
@@ -133,15 +132,16 @@ class Network:
         for each in (switch, *(host.netns for host in self.hosts.values())):
             ip("netns", "add", each)
         commands = ["link add bridge type bridge", "link set bridge up"]
-        for number, host in enumerate(self.hosts.values()):
-            commands += [f"link add port{number} type veth peer name eth0 netns {host.netns}",
-                         f"link set port{number} master bridge", f"link set port{number} up"]
+        for host in self.hosts.values():
+            port = self.port_of[host.name]
+            commands += [f"link add {port} type veth peer name eth0 netns {host.netns}",
+                         f"link set {port} master bridge", f"link set {port} up"]
         ip("-n", switch, batch=commands)
         for host in self.hosts.values():
             ip("-n", host.netns, batch=["link set lo up", "link set eth0 up"])
-            self.configure(host)
+            self._configure(host)
 
-    def configure(self, host):
+    def _configure(self, host):
         commands = [f"address replace {address}/{64 if ':' in address else 24} dev eth0 nodad"
                     for address in host.addresses]
         families = {":" in address for address in host.addresses}

@@ -85,7 +85,7 @@ def _short(value):
 
 
 def check(step, path):
-    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "is", "shows"}
+    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "later", "is", "shows"}
     if unknown:
         raise ValueError(f"{path}: a step has unknown {', '.join(sorted(unknown))}")
     if len(set(step) & set(DEEDS)) > 1:
@@ -112,8 +112,10 @@ def _send(place, step, limit, deed, send):
     for pairs in _pairs(step[deed]):
         # The second direction begins when the first is done: so it is seen whether it dials.
         for one, other in ((1, 3), (3, 1)) if pairs[0][2] == "<->" else ((1, 3),):
-            place.sessions.settle([send(pair[one], pair[other], step.get("error"))
-                                   for pair in pairs for _ in range(step.get("count", 1))], limit)
+            sent = [send(pair[one], pair[other], step.get("error"))
+                    for pair in pairs for _ in range(step.get("count", 1))]
+            if not step.get("later"):
+                place.sessions.settle(sent, limit)
 
 
 def message(place, step, limit):
