@@ -56,6 +56,7 @@ struct judged {  // the answer to action::judge; never `needs_posh`
 struct chosen {};    // of the streams under way to the peer, this one is to authenticate
 struct wants_flow {  // stanzas of one more pair of domains are to go this way (XEP-0220 §2.6)
   domain_flow flow;
+  proof by = proof::none;  // what proves the peer to be its target; none: what proved the first
 };
 struct verify {  // ask this peer, as the authoritative server of the flow's sender, about a key (XEP-0220 §2.1.2)
   verify_key key;

@@ -165,7 +165,7 @@ void initiator::features_came(expects_features s, initiator_actions& out) {
   }
   if (facts_.authenticated) {
     state_ = established{};
-    authorise(settings_.flow, authorised_by::external, out);
+    authorise(settings_.flow, proof_of_peer(), authorised_by::external, out);
     return ask_what_waits(out);
   }
   if (!may_use_external() && !may_dial_back()) {
@@ -257,7 +257,7 @@ void initiator::handle(ready, event::chosen&, initiator_actions& out) {
   }
   if (!may_use_external()) {
     state_ = dialling_back{};
-    return dial_back(settings_.flow, out);
+    return dial_back(settings_.flow, proof_of_peer(), out);
   }
   // XEP-0178 §3 (10) (I02): the identity is told, for servers that look at nothing else.
   settings_.metrics.authentication_attempted(facts_.route, mechanism::external);
@@ -287,12 +287,12 @@ void initiator::handle(authenticating, event::element& e, initiator_actions& out
     return leave(cause::auth_rejected, std::move(what), out);
   }
   state_ = dialling_back{};  // XEP-0178 §3 (11)
-  dial_back(settings_.flow, out);
+  dial_back(settings_.flow, proof_of_peer(), out);
 }
 
 /// XEP-0220 §2.1.1, J02.
-void initiator::dial_back(const domain_flow& flow, initiator_actions& out) {
-  asked_.insert(flow);
+void initiator::dial_back(const domain_flow& flow, proof by, initiator_actions& out) {
+  asked_.insert_or_assign(flow, by);
   out.emplace_back(
       action::send{write(dialback_element{.what = dialback_element::kind::result,
                                           .says = dialback_element::type::request,
@@ -301,19 +301,23 @@ void initiator::dial_back(const domain_flow& flow, initiator_actions& out) {
                                           .key = dialback_key(settings_.dialback_secret, flow, facts_.stream_id)})});
 }
 
-void initiator::authorise(const domain_flow& flow, authorised_by how, initiator_actions& out) {
+proof initiator::proof_of_peer() const noexcept {
+  return facts_.judgment->accepted() ? facts_.judgment->by() : proof::dialback;
+}
+
+void initiator::authorise(const domain_flow& flow, proof by, authorised_by how, initiator_actions& out) {
   refused_.reset();
   authorised_.insert(flow);
   if (facts_.bidi) {
     facts_.flows.insert(reversed(flow));  // XEP-0288 §2.2 (L02)
   }
-  const auto by = facts_.judgment->accepted() ? facts_.judgment->by() : proof::dialback;
   out.emplace_back(action::flow_authorised{flow, by, how});
 }
 
 void initiator::handle(established, event::wants_flow& e, initiator_actions& out) {
+  const auto by = e.by == proof::none ? proof_of_peer() : e.by;
   if (authorised_.contains(e.flow)) {
-    return authorise(e.flow, authorised_by::dialback, out);
+    return authorise(e.flow, by, authorised_by::dialback, out);
   }
   if (asked_.contains(e.flow)) {
     return;  // J12: once is enough
@@ -323,7 +327,7 @@ void initiator::handle(established, event::wants_flow& e, initiator_actions& out
     return refuse(e.flow, cause::auth_no_common_mechanism, stanza_condition::remote_server_timeout,
                   "the peer takes no other flows on this stream", out);
   }
-  dial_back(e.flow, out);
+  dial_back(e.flow, by, out);
 }
 
 void initiator::refuse(const domain_flow& flow, cause why, stanza_condition bounce, std::string text,
@@ -371,16 +375,19 @@ void initiator::take_result(const dialback_element& said, initiator_actions& out
   using enum dialback_element::type;
   using enum stanza_condition;
   const bool first = std::holds_alternative<dialling_back>(state_) && said.flow == settings_.flow;
-  if (said.says == unknown || asked_.erase(said.flow) == 0) {
+  const auto asked = asked_.find(said.flow);
+  if (said.says == unknown || asked == asked_.end()) {
     // XEP-0220 §3.1; THREATS D1: only what was asked on this stream can be answered on it.
     out.emplace_back(action::ignored{"an unsolicited dialback answer"});
     return;
   }
+  const auto by = asked->second;
+  asked_.erase(asked);
   if (said.says == valid) {
     if (first) {
       state_ = established{};
     }
-    return authorise(said.flow, authorised_by::dialback, out);
+    return authorise(said.flow, by, authorised_by::dialback, out);
   }
   const auto why = said.says == invalid ? cause::dialback_invalid : cause_of(said.condition);
   std::string text = "dialback ";
@@ -612,7 +619,7 @@ void initiator::leave(cause why, std::string text, initiator_actions& out) {
 
 void initiator::finish(action::finish end, initiator_actions& out) {
   // XEP-0220 §2.1.1, §2.1.2: what was asked, or was to be, has no answer any more.
-  for (const auto& flow : asked_) {
+  for (const auto& [flow, by] : asked_) {
     if (flow != settings_.flow) {
       refuse(flow, end.cause, stanza_condition::remote_server_timeout, "the stream ended", out);
     }

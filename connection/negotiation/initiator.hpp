@@ -27,6 +27,7 @@
 // ignored (THREATS D1). peer_closed, broken, timed_out, dismissed and gone are legal in every state but ended.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -132,8 +133,10 @@ private:
   void open(initiator_actions&);
   void read_features(const xml::element&);
   void features_came(expects_features, initiator_actions&);
-  void dial_back(const domain_flow&, initiator_actions&);
-  void authorise(const domain_flow&, authorised_by, initiator_actions&);
+  void dial_back(const domain_flow&, proof, initiator_actions&);
+  void authorise(const domain_flow&, proof, authorised_by, initiator_actions&);
+  /// Of the domain that was called.
+  [[nodiscard]] proof proof_of_peer() const noexcept;
   static void refuse(const domain_flow&, cause, stanza_condition bounce, std::string text, initiator_actions&);
   void take(const xml::element&, initiator_actions&);
   void take_result(const dialback_element&, initiator_actions&);
@@ -155,12 +158,12 @@ private:
   peer_offers offers_;
   dialback requests_;  // what the peer asks of us on a bidirectional stream
   state state_ = expects_header{};
-  bool opened_ = false;             // our header is out in this stream
-  domain_flows asked_;              // by <db:result/>, not answered yet
-  domain_flows authorised_;         // away from us
-  std::vector<verify_key> kept_;    // to be asked once that may be
-  std::vector<verify_key> asking_;  // asked, not answered yet
-  std::optional<cause> refused_;    // the last refusal: why the peer leaves, should it leave now
+  bool opened_ = false;                                   // our header is out in this stream
+  std::map<domain_flow, proof, domain_flow_less> asked_;  // by <db:result/>, not answered yet; what proves their target
+  domain_flows authorised_;                               // away from us
+  std::vector<verify_key> kept_;                          // to be asked once that may be
+  std::vector<verify_key> asking_;                        // asked, not answered yet
+  std::optional<cause> refused_;                          // the last refusal: why the peer leaves, should it leave now
 };
 
 }  // namespace comity::connection

@@ -310,12 +310,12 @@ void outbound_link::authorised(outbound_stream& stream) {
 
 bool outbound_link::shares(const dns::target& target, const dns::address& address, const endpoint_facts& facts) {
   // Questions are for a stream of their own: whose answer it is must not be in doubt.
-  auto* stream = questions_.empty() ? all_.sharable(flow_, target, address, facts) : nullptr;
-  if (stream == nullptr) {
+  const auto there = questions_.empty() ? all_.sharable(flow_, target, address, facts) : std::nullopt;
+  if (!there) {
     return false;
   }
-  asked_ = stream->id();
-  stream->want(flow_);
+  asked_ = there->stream.id();
+  there->stream.want(flow_, there->by);
   return true;
 }
 

@@ -141,8 +141,9 @@ void outbound_links::ended(outbound_stream& stream, stream_ending ending) {
   }
 }
 
-outbound_stream* outbound_links::sharable(const domain_flow& flow, const dns::target& target,
-                                          const dns::address& address, const endpoint_facts& facts) {
+std::optional<outbound_links::shared> outbound_links::sharable(const domain_flow& flow, const dns::target& target,
+                                                               const dns::address& address,
+                                                               const endpoint_facts& facts) {
   for (const auto& [other, link] : links_) {
     auto* stream = other.sender == flow.sender && link->stream() != 0
                        ? static_cast<outbound_stream*>(with_.loop.find(link->stream()))
@@ -156,11 +157,11 @@ outbound_stream* outbound_links::sharable(const domain_flow& flow, const dns::ta
     }
     const auto seen = examine(stream->credentials(), flow.target, facts, with_.host.policy(flow.target).trust,
                               *with_.host.authorities(), tls::peer_role::server);
-    if (trust::decide(seen.evidence).accepted()) {
-      return stream;
+    if (const auto verdict = trust::decide(seen.evidence); verdict.accepted()) {
+      return shared{.stream = *stream, .by = verdict.by()};
     }
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace comity::connection

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,8 +38,12 @@ public:
 
   /// An established stream to that endpoint that may take the flow too: from the same domain of ours, to a server that
   /// answers dialback errors and whose certificate is the flow's target's as well (J10, K02).
-  [[nodiscard]] outbound_stream* sharable(const domain_flow&, const dns::target&, const dns::address&,
-                                          const endpoint_facts&);
+  struct shared {
+    outbound_stream& stream;
+    proof by;  // of the flow's target
+  };
+  [[nodiscard]] std::optional<shared> sharable(const domain_flow&, const dns::target&, const dns::address&,
+                                               const endpoint_facts&);
 
   [[nodiscard]] const s2s_collaborators& with() const noexcept { return with_; }
   [[nodiscard]] endpoint_health& health() noexcept { return health_; }

@@ -65,8 +65,8 @@ void outbound_stream::choose() {
 void outbound_stream::verify(verify_key key) {
   drive(event::verify{std::move(key)});
 }
-void outbound_stream::want(domain_flow flow) {
-  drive(event::wants_flow{std::move(flow)});
+void outbound_stream::want(domain_flow flow, proof by) {
+  drive(event::wants_flow{std::move(flow), by});
 }
 
 void outbound_stream::abandon() {

@@ -68,8 +68,8 @@ public:
   // What an owner may want of it; each may lead to more reports before it returns.
   void choose();
   void verify(verify_key);
-  /// Stanzas of one more pair are to go this way, where takes_other_targets() says so.
-  void want(domain_flow);
+  /// Stanzas of one more pair are to go this way, where takes_other_targets() says so; `by` proves its target.
+  void want(domain_flow, proof by);
   /// Not wanted any more; nothing is reported.
   void abandon();
   /// Queues a stanza of an authorised flow. False: the peer is too slow for it, so it stays the caller's, who keeps it

@@ -180,7 +180,7 @@ TEST_P(ServerDialogue, CarriesTheStanzasOfItsFlowsOnceAndInOrder) {  // J01, J09
     std::vector<domain_flow> flows{flow};
     for (const auto& [wanted, more] : {std::pair{s.second_sender, other_sender}, {s.second_target, other_target}}) {
       if (wanted) {
-        a.drive(event::wants_flow{more});
+        a.drive(event::wants_flow{more, proof::none});
         flows.push_back(more);
       }
     }
@@ -228,7 +228,7 @@ TEST(ServerDialogue, RefusesAFlowAndKeepsTheOthers) {  // J06, J08: a target tha
   two_servers t{{}};
   t.world.run();
   const domain_flow nowhere{.sender = "a.example", .target = "c.example"};
-  t.link->a.drive(event::wants_flow{nowhere});
+  t.link->a.drive(event::wants_flow{nowhere, proof::none});
   t.world.run();
   ASSERT_EQ(t.link->a.refused_flows.size(), 1U);
   EXPECT_EQ(t.link->a.refused_flows[0].cause, cause::host_unknown);
@@ -277,7 +277,7 @@ TEST(ServerDialogue, SurvivesACutAfterEveryByte) {  // X9: each end says so once
       t.link->bytes_left = cut_after;
       t.world.run();
       if (!t.link->a.authorised.empty()) {
-        t.link->a.drive(event::wants_flow{other_target});
+        t.link->a.drive(event::wants_flow{other_target, proof::none});
         t.link->a.say(two_servers::stanza(flow, 1));
         t.world.run();
       }

@@ -143,7 +143,9 @@ public:
   }
   initiating_script& feeds_judgment(const cn::trust::verdict& v) { return feeds_event(cn::event::judged{v}); }
   initiating_script& chooses() { return feeds_event(cn::event::chosen{}); }
-  initiating_script& wants(cn::domain_flow flow) { return feeds_event(cn::event::wants_flow{std::move(flow)}); }
+  initiating_script& wants(cn::domain_flow flow, cn::proof by = cn::proof::none) {
+    return feeds_event(cn::event::wants_flow{std::move(flow), by});
+  }
   initiating_script& verifies(cn::domain_flow flow, std::string id, std::string key) {
     return feeds_event(cn::event::verify{{std::move(flow), std::move(id), std::move(key)}});
   }
