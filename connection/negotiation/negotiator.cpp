@@ -177,6 +177,9 @@ void negotiator::handle(exchanging s, event::element& e, negotiation_actions& ou
 }
 
 void negotiator::handle(established, event::element& e, negotiation_actions& out) {
+  if (between_servers() && is_stanza(e.root, settings_.content_ns)) [[likely]] {
+    return take_stanza(e.root, out);  // no feature claims one
+  }
   handle(negotiating{}, e, out);
 }
 
