@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "connection/connection_metrics.hpp"
@@ -18,6 +19,9 @@ struct connection_info {
   std::string address;  // "192.0.2.7:51234", "[2001:db8::7]:51234"
   std::string domain;   // our host the stream is for, "" before the header
   connection::route route;
+  /// What it is where it is no XMPP stream, or not yet: "http", "forward", "front"; a literal, "" for a stream. `route`
+  /// means nothing then.
+  std::string_view service;
   bool established = false;
   std::string alpn;         // "" for none
   std::string tls_version;  // "TLSv1.3", "" before TLS

@@ -1,9 +1,7 @@
 #include "connection/limits.hpp"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <cstring>
+#include <span>
 
 #include "tls/crypto.hpp"
 
@@ -28,29 +26,20 @@ std::uint64_t mix(std::uint64_t x, std::uint64_t salt) noexcept {
 
 }  // namespace
 
-ip_limits::key ip_limits::key_of(const sockaddr_storage& address) noexcept {
+ip_limits::key ip_limits::key_of(const dns::address& address) noexcept {
   // IPv4 is put where no /64 of the IPv6 space in use lies: 0::/32 holds neither routed nor loopback prefixes but
   // ::/64.
   constexpr std::uint64_t ipv4_mark = 0x0000'0001'0000'0000ULL;
-  if (address.ss_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &address, sizeof v4);
-    return ipv4_mark | ntohl(v4.sin_addr.s_addr);
-  }
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, &address, sizeof v6);
-  const auto* bytes = static_cast<const unsigned char*>(v6.sin6_addr.s6_addr);
-  const auto number = [bytes](std::size_t from, std::size_t to) {
+  constexpr std::size_t prefix_bytes = 8;
+  const auto number = [](std::span<const std::uint8_t> bytes) {
     std::uint64_t n = 0;
-    for (auto i = from; i < to; ++i) {
-      n = n << 8U | bytes[i];
+    for (const auto b : bytes) {
+      n = n << 8U | b;
     }
     return n;
   };
-  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-    return ipv4_mark | number(12, 16);
-  }
-  return number(0, 8);
+  const auto bytes = address.bytes();
+  return address.v4() ? ipv4_mark | number(bytes) : number(bytes.first(prefix_bytes));
 }
 
 ip_limits::ip_limits(std::uint32_t connections, std::uint32_t unauthenticated) noexcept

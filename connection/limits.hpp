@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
-struct sockaddr_storage;
+#include "dns/answer.hpp"
 
 namespace comity::connection {
 
@@ -21,7 +21,7 @@ class ip_limits {
 public:
   /// What counts as one address.
   using key = std::uint64_t;
-  [[nodiscard]] static key key_of(const sockaddr_storage&) noexcept;
+  [[nodiscard]] static key key_of(const dns::address&) noexcept;
 
   class permit {
   public:

@@ -1,19 +1,18 @@
 #include "connection/listener.hpp"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <asio.hpp>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "connection/connection_metrics.hpp"
+#include "connection/transport/ip_endpoint.hpp"
+#include "connection/transport/tcp_connect.hpp"
 #include "connection/transport/tcp_options.hpp"
 
 namespace comity::connection {
@@ -27,25 +26,6 @@ constexpr std::chrono::milliseconds pause{100};
 
 std::string reason(int error) {
   return std::generic_category().message(error);
-}
-
-/// "192.0.2.7:51234", "[2001:db8::7]:51234"; an IPv4-mapped address as IPv4.
-std::string text_of(const sockaddr_storage& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (address.ss_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, &address, sizeof v4);
-    ::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
-    return std::string{text.data()} + ":" + std::to_string(ntohs(v4.sin_port));
-  }
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, &address, sizeof v6);
-  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-    ::inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text.data(), text.size());
-    return std::string{text.data()} + ":" + std::to_string(ntohs(v6.sin6_port));
-  }
-  ::inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
-  return "[" + std::string{text.data()} + "]:" + std::to_string(ntohs(v6.sin6_port));
 }
 
 }  // namespace
@@ -86,17 +66,27 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
   }
 
   void admit(int socket, const sockaddr_storage& from) {
-    auto permit = with.limits.admit(ip_limits::key_of(from));
+    const auto client = from_system(from);
+    if (!client) {
+      ::close(socket);
+      return;
+    }
+    auto permit = with.limits.admit(ip_limits::key_of(client->ip));
     if (!permit) {
       // RFC 6120 §13.12: refused before a stream exists, so there is nobody to tell (XEP-0205).
       with.loop.metrics().rejected(scope::c2s, rejection::per_ip_limit);
-      with.log.write(log::level::debug, "c2s.rejected",
-                     {{"address", text_of(from)}, {"cause", to_string(rejection::per_ip_limit)}});
+      with.log.write(
+          log::level::debug, "c2s.rejected",
+          {{"address", endpoint_text(client->ip, client->port)}, {"cause", to_string(rejection::per_ip_limit)}});
       ::close(socket);
       return;
     }
     set_tcp_options(socket);
-    take({socket, text_of(from), method, std::move(*permit)});
+    take({.descriptor = socket,
+          .address = endpoint_text(client->ip, client->port),
+          .method = method,
+          .permit = std::move(*permit),
+          .ip = client->ip});
   }
 
   void rest_a_while(int error) {

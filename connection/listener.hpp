@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-#include "connection/c2s/client_stream.hpp"
+#include "connection/accepted_socket.hpp"
 #include "connection/limits.hpp"
 #include "connection/log.hpp"
 #include "connection/loop.hpp"

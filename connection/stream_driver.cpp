@@ -39,19 +39,22 @@ stream_driver::stream_driver(setup s)
     : loop_{s.loop},
       log_{s.log},
       id_{loop_connections::new_id()},
-      wire_{s.loop, id_, s.descriptor, s.send_queue_bytes},
+      wire_{s.loop, id_, s.tls ? std::move(*s.tls) : tls::stream{s.descriptor}, s.send_queue_bytes},
       address_{std::move(s.address)},
       route_{s.route},
       role_{s.role},
       reader_{s.limits},
+      unread_{std::move(s.unread)},
       tls_timeout_{s.tls_timeout},
       linger_time_{s.linger_time},
-      opened_at_{clock::now()},
+      opened_at_{s.opened_at},
       phase_began_{opened_at_} {
 }
 
 void stream_driver::open() {
-  if (route_.method == method::direct_tls) {
+  if (wire_.tls().encrypted()) {
+    handshake_done();
+  } else if (route_.method == method::direct_tls) {
     tls_by_ = opened_at_ + tls_timeout_;
     start_handshake();
   }
@@ -280,8 +283,11 @@ void stream_driver::step_handshake() {
       return tls_failed(failure);
     }
     case io_status::done:
-      break;
+      return handshake_done();
   }
+}
+
+void stream_driver::handshake_done() {
   const auto facts = wire_.tls().facts();
   metrics().tls_handshake(route_, facts.version == "TLSv1.2" ? tls_version::tls_1_2 : tls_version::tls_1_3,
                           facts.resumed);

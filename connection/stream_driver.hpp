@@ -47,6 +47,10 @@ public:
     std::size_t send_queue_bytes = 0;
     std::chrono::milliseconds tls_timeout{};      // from here, or from <proceed/>, to a finished handshake
     std::chrono::milliseconds linger_time{5000};  // after our last byte, for the peer to close (RFC 6120 §4.4)
+    clock::time_point opened_at = clock::now();
+    std::optional<tls::stream> tls =
+        std::nullopt;         // established already, where somebody had to look inside; else open() begins it
+    std::string unread = {};  // what was looked at
   };
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
@@ -77,7 +81,8 @@ protected:
 
   // --- what it does --------------------------------------------------------------------------------------------------
 
-  /// Begins: on direct TLS with the handshake. Once, after the stream was added to its loop.
+  /// Begins: on direct TLS with the handshake, or behind it where it is over. Once, after the stream was added to its
+  /// loop.
   void open();
   void send_bytes(std::string_view bytes);
   /// Queues a stanza. Where the reader is too slow for it (THREATS F4), what it has not begun to get is given up, and
@@ -151,6 +156,7 @@ private:
   void expect_client_hello();
   void start_handshake();
   void step_handshake();
+  void handshake_done();
   void count_alpn(bool no_overlap);
   void write();
   void transport_gone();

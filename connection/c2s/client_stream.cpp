@@ -53,7 +53,10 @@ public:
                        .limits = settings->before_authentication,
                        .send_queue_bytes = settings->send_queue_bytes,
                        .tls_timeout = settings->tls_timeout,
-                       .linger_time = settings->linger_time}},
+                       .linger_time = settings->linger_time,
+                       .opened_at = socket.at,
+                       .tls = std::move(socket.tls),
+                       .unread = std::move(socket.unread)}},
         with_{with},
         settings_{std::move(settings)},
         permit_{std::move(socket.permit)} {}

@@ -8,13 +8,11 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
+#include "connection/accepted_socket.hpp"
 #include "connection/c2s/c2s_host.hpp"
-#include "connection/limits.hpp"
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
-#include "connection/vocabulary.hpp"
 
 namespace comity::tls {
 class server_context;
@@ -28,14 +26,6 @@ struct c2s_collaborators {
   c2s_host& host;
   const tls::server_context& tls;
   log::sink& log;
-};
-
-/// A socket just accepted: non-blocking, and owned by the stream from now on.
-struct accepted_socket {
-  int descriptor = -1;
-  std::string address;  // of the peer, for logs and the operator
-  connection::method method = method::starttls;
-  ip_limits::permit permit;
 };
 
 /// Starts serving; the stream is found in `collaborators.loop` from now on. That loop's thread only.

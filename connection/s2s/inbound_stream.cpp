@@ -6,7 +6,7 @@
 #include <map>
 #include <utility>
 
-#include "connection/c2s/client_stream.hpp"
+#include "connection/accepted_socket.hpp"
 #include "connection/negotiation/stream_header.hpp"
 #include "connection/s2s/features.hpp"
 #include "connection/s2s/federation.hpp"
@@ -34,7 +34,10 @@ public:
                        .role = tls_role::accepts,
                        .limits = settings->before_authentication,
                        .send_queue_bytes = settings->send_queue_bytes,
-                       .tls_timeout = settings->tls_timeout}},
+                       .tls_timeout = settings->tls_timeout,
+                       .opened_at = socket.at,
+                       .tls = std::move(socket.tls),
+                       .unread = std::move(socket.unread)}},
         permit_{std::move(socket.permit)},
         negotiation_{machine()} {}
 

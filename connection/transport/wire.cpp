@@ -32,14 +32,23 @@ struct wire::socket {
 };
 
 wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t queue_limit)
+    : wire{loop, id, tls::stream{descriptor}, queue_limit} {
+}
+
+wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit)
     : loop_{loop},
       id_{id},
-      socket_{std::make_unique<socket>(loop.loop().context(), descriptor)},
-      tls_{descriptor},
+      socket_{std::make_unique<socket>(loop.loop().context(), stream.descriptor())},
+      tls_{std::move(stream)},
       queue_{queue_limit} {
 }
 
 wire::~wire() = default;
+
+tls::stream wire::release() {
+  (void)socket_->stream.release();
+  return std::move(tls_);
+}
 
 void wire::wait_readable() {
   if (!std::exchange(reading_, true)) {

@@ -22,9 +22,14 @@ class wire {
 public:
   /// Takes over a connected, non-blocking socket of the connection `id` of `loop`.
   wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t queue_limit);
+  /// The same, with what was set up on that socket before.
+  wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit);
   ~wire();
   wire(const wire&) = delete;
   wire& operator=(const wire&) = delete;
+
+  /// Lets go of the socket, which stays open and goes on as it is with another owner; this can only be destroyed then.
+  [[nodiscard]] tls::stream release();
 
   /// Asks for one call of readable() of this connection, once there is something to read. Asked twice is asked once.
   void wait_readable();

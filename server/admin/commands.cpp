@@ -44,12 +44,16 @@ std::optional<asked> parse(std::string_view request) {
   return a;
 }
 
+std::string_view scope_of(const connection::connection_info& i) {
+  return i.service.empty() ? to_string(i.route.scope) : i.service;
+}
+
 json row_of(const connection::connection_info& i) {
   return {{"id", i.ref.id},
           {"peer", i.peer},
           {"address", i.address},
           {"domain", i.domain},
-          {"scope", to_string(i.route.scope)},
+          {"scope", scope_of(i)},
           {"direction", to_string(i.route.direction)},
           {"method", to_string(i.route.method)},
           {"established", i.established},
@@ -254,7 +258,7 @@ void commands::list_connections(const std::string& scope, const std::string& ask
     std::ranges::sort(all, {}, [](const auto& i) { return i.ref.id; });
     auto rows = json::array();
     for (const auto& i : all) {
-      if ((scope.empty() || scope == to_string(i.route.scope)) && (domain.empty() || domain == i.domain)) {
+      if ((scope.empty() || scope == scope_of(i)) && (domain.empty() || domain == i.domain)) {
         rows.push_back(row_of(i));
       }
     }

@@ -107,6 +107,29 @@ std::expected<std::string, std::string> read_path(std::string_view text, const s
   return std::get<std::filesystem::path>(*path).native();
 }
 
+/// RFC 6454 §6.2: what a browser writes into Origin, so that equal ones are equal bytes.
+std::expected<std::string, std::string> read_origin(std::string_view text) {
+  constexpr std::string_view separator = "://";
+  if (text == "*") {
+    return std::string{text};
+  }
+  const auto end_of_scheme = text.find(separator);
+  const auto scheme = text.substr(0, end_of_scheme);
+  if (end_of_scheme == std::string_view::npos || (scheme != "https" && scheme != "http")) {
+    return std::unexpected("does not begin with https:// or http://");
+  }
+  const auto authority = text.substr(end_of_scheme + separator.size());
+  const bool with_port = authority.rfind(':') != std::string_view::npos && !authority.ends_with(']');
+  const std::string_view usual_port = scheme == "https" ? ":443" : ":80";
+  const auto endpoint = read_endpoint(with_port ? std::string{authority} : fmt::format("{}{}", authority, usual_port));
+  if (!endpoint) {
+    return std::unexpected(endpoint.error());
+  }
+  const std::string_view host{*endpoint};
+  return fmt::format("{}{}{}", scheme, separator,
+                     host.ends_with(usual_port) ? host.substr(0, host.size() - usual_port.size()) : host);
+}
+
 }  // namespace
 
 std::expected<std::string, std::string> read_item(list_item item, std::string_view text,
@@ -122,6 +145,8 @@ std::expected<std::string, std::string> read_item(list_item item, std::string_vi
       return text == "special" ? std::string{text} : read_network(text);
     case list_item::network:
       return read_network(text);
+    case list_item::origin:
+      return read_origin(text);
   }
   return std::unexpected("is of no kind");
 }
@@ -138,6 +163,8 @@ std::string_view describe(list_item item) noexcept {
       return R"(an array of "special" or networks such as "192.0.2.0/24")";
     case list_item::network:
       return R"(an array of networks such as "192.0.2.0/24")";
+    case list_item::origin:
+      return R"(an array of "*" or origins such as "https://chat.example.org")";
   }
   return "an array";
 }

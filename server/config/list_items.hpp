@@ -14,8 +14,8 @@
 namespace comity::config {
 
 /// `network` comes out as "192.0.2.0/24", `dns_server` as "auto", "192.0.2.1" or "2001:db8::1@5353", `zone` in A-labels
-/// without a trailing dot, `path` absolute from `directory`, `forbidden_network` as "special" or a network. The error
-/// completes a sentence of which the value is the subject.
+/// without a trailing dot, `path` absolute from `directory`, `forbidden_network` as "special" or a network, `origin` as
+/// "*" or as RFC 6454 §6.2 has it. The error completes a sentence of which the value is the subject.
 [[nodiscard]] std::expected<std::string, std::string> read_item(list_item, std::string_view text,
                                                                 const std::filesystem::path& directory);
 

@@ -25,6 +25,7 @@ constexpr std::array peer_method_words{""sv, "starttls"sv, "direct_tls"sv};
 
 constexpr std::array default_dns_servers{"auto"sv};
 constexpr std::array default_trust_anchors{"/usr/share/dns/root.key"sv};
+constexpr std::array any_origin{"*"sv};
 constexpr std::array default_forbidden{"special"sv};
 
 /// Ties a row to its field; `Field` is a captureless lambda from the owner to a reference, const or not.
@@ -80,6 +81,7 @@ constexpr std::array all_sections{
     section{"s2s.peer", true, true, "What holds for one other domain, one table each."},
     section{"limits", false, false,
             "What a peer may use up. Sizes count an element from its < to its >; what is exactly at a limit passes."},
+    section{"http", false, false, "What is served by HTTP beside the streams: WebSocket, host-meta, POSH documents."},
     section{"metrics", false, false, "What Prometheus and health checks ask, by plain HTTP."}};
 
 const std::array all_options{
@@ -195,6 +197,14 @@ const std::array all_options{
     row("limits", "resources_per_user", whole_number{1, 1000}, 10, effect::at_reload,
         "How many resources an account may have bound at once.",
         [](auto& s) -> auto& { return s.limits.resources_per_user; }),
+
+    row("http", "websocket_origins", list_of{list_item::origin}, raw_list{any_origin}, effect::at_reload,
+        "The web sites whose pages may connect by WebSocket; \"*\" is any. A client that is no web page names none and "
+        "may always.",
+        [](auto& s) -> auto& { return s.http.websocket_origins; }),
+    row("http", "trusted_proxies", list_of{list_item::network}, raw_list{}, effect::at_reload,
+        "Networks of proxies whose X-Forwarded-For header is believed, and who may speak HTTP without TLS.",
+        [](auto& s) -> auto& { return s.http.trusted_proxies; }),
 
     row("metrics", "address", inet_address{}, "127.0.0.1:9568"sv, effect::at_restart,
         "Where /metrics, /healthz and /readyz are served. Nobody is asked for a password there: keep it on loopback "

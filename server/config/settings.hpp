@@ -117,6 +117,11 @@ struct limit_settings {
   std::uint32_t resources_per_user = 0;
 };
 
+struct http_settings {
+  std::vector<std::string> websocket_origins;  // "*": any; else "https://host" or "https://host:port", lower case
+  std::vector<std::string> trusted_proxies;    // "network/length"
+};
+
 struct metrics_settings {
   config::address address;
 };
@@ -141,6 +146,7 @@ struct settings {
   s2s_settings s2s;
   std::vector<peer_settings> peers;
   limit_settings limits;
+  http_settings http;
   metrics_settings metrics;
 };
 

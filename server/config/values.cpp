@@ -243,6 +243,9 @@ std::expected<text_list, std::string> read_items(list_item item, raw_list raw, c
   if (item == list_item::dns_server && items.size() > 1 && std::ranges::find(items, "auto") != items.end()) {
     return std::unexpected("holds \"auto\" beside other servers");
   }
+  if (item == list_item::origin && items.size() > 1 && std::ranges::find(items, "*") != items.end()) {
+    return std::unexpected("holds \"*\" beside other origins");
+  }
   return items;
 }
 

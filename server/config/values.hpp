@@ -56,7 +56,7 @@ struct inet_address {};   // numeric, with a port
 struct storage_url {};
 struct peer_endpoint {};  // "host:port" or "": none
 /// An array of strings, each of that kind (list_items.hpp).
-enum class list_item : std::uint8_t { dns_server, path, zone, network, forbidden_network };
+enum class list_item : std::uint8_t { dns_server, path, zone, network, forbidden_network, origin };
 struct list_of {
   list_item item;
 };

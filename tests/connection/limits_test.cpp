@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "connection/transport/ip_endpoint.hpp"
+
 namespace comity::connection {
 namespace {
 
@@ -23,7 +25,7 @@ ip_limits::key key(const char* text) {
     v6.sin6_family = AF_INET6;
     std::memcpy(&storage, &v6, sizeof v6);
   }
-  return ip_limits::key_of(storage);
+  return ip_limits::key_of(from_system(storage)->ip);
 }
 
 TEST(IpLimits, AdmitsAsManyAsTheLimitAndNotOneMore) {  // L07, THREATS G1: L-1, L, L+1

@@ -136,6 +136,8 @@ TEST(ConfigDefaults, AreTheDocumentedOnes) {
   EXPECT_EQ(s.listeners[3].address, (address{"::", 5270}));
   EXPECT_EQ(s.listeners[3].protocol, listen_protocol::s2s);
   EXPECT_EQ(s.listeners[3].tls, listen_tls::direct);
+  EXPECT_THAT(s.http.websocket_origins, ElementsAre("*"));
+  EXPECT_THAT(s.http.trusted_proxies, IsEmpty());
   EXPECT_EQ(s.tls.minimum_version, tls_minimum::tls_1_2);
   EXPECT_EQ(s.tls.ca_file, "");
   EXPECT_THAT(s.dns.servers, ElementsAre("auto"));
