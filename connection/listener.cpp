@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <asio.hpp>
 #include <cerrno>
 #include <system_error>
@@ -32,8 +33,13 @@ std::string reason(int error) {
 
 struct listener::state : std::enable_shared_from_this<listener::state> {
   // Shared because a wait that close() cancels still calls back once.
-  state(collaborators w, int socket, connection::method m, taker t)
-      : with{w}, descriptor{w.loop.context(), socket}, rest{w.loop.context()}, method{m}, take{std::move(t)} {}
+  state(collaborators w, int socket, connection::method m, taker t, std::vector<address_block> p)
+      : with{w},
+        descriptor{w.loop.context(), socket},
+        rest{w.loop.context()},
+        method{m},
+        take{std::move(t)},
+        proxies{std::move(p)} {}
 
   void wait() {
     descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -71,7 +77,8 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
       ::close(socket);
       return;
     }
-    auto permit = with.limits.admit(ip_limits::key_of(client->ip));
+    const bool proxy = std::ranges::any_of(proxies, [&](const auto& b) { return b.contains(client->ip.bytes()); });
+    auto permit = proxy ? std::optional{ip_limits::permit{}} : with.limits.admit(ip_limits::key_of(client->ip));
     if (!permit) {
       // RFC 6120 §13.12: refused before a stream exists, so there is nobody to tell (XEP-0205).
       with.loop.metrics().rejected(scope::c2s, rejection::per_ip_limit);
@@ -106,12 +113,13 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
   asio::steady_timer rest;
   connection::method method;
   taker take;
+  std::vector<address_block> proxies;
   bool paused = false;
 };
 
 std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborators with, const std::string& host,
                                                                      std::uint16_t port, connection::method method,
-                                                                     taker take) {
+                                                                     taker take, std::vector<address_block> proxies) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
@@ -135,7 +143,8 @@ std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborato
     ::close(socket);
     return std::unexpected{reason(error)};
   }
-  return std::unique_ptr<listener>{new listener{std::make_shared<state>(with, socket, method, std::move(take))}};
+  return std::unique_ptr<listener>{
+      new listener{std::make_shared<state>(with, socket, method, std::move(take), std::move(proxies))}};
 }
 
 listener::listener(std::shared_ptr<state> s) noexcept : state_{std::move(s)} {

@@ -10,11 +10,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "connection/accepted_socket.hpp"
 #include "connection/limits.hpp"
 #include "connection/log.hpp"
 #include "connection/loop.hpp"
+#include "connection/s2s/address_rules.hpp"
 #include "connection/vocabulary.hpp"
 
 namespace comity::connection {
@@ -31,11 +33,11 @@ public:
   };
 
   /// Binds and listens at once. `host` is numeric ("::" takes IPv4 too). The error says what failed: "address already
-  /// in use". Any thread before the loop runs, else the loop's thread.
-  [[nodiscard]] static std::expected<std::unique_ptr<listener>, std::string> open(collaborators,
-                                                                                  const std::string& host,
-                                                                                  std::uint16_t port,
-                                                                                  connection::method, taker take);
+  /// in use". What comes from one of `proxies` is handed on without a permit: whom it counts for is not known yet. Any
+  /// thread before the loop runs, else the loop's thread.
+  [[nodiscard]] static std::expected<std::unique_ptr<listener>, std::string> open(
+      collaborators, const std::string& host, std::uint16_t port, connection::method, taker take,
+      std::vector<address_block> proxies = {});
   ~listener();
   listener(const listener&) = delete;
   listener& operator=(const listener&) = delete;

@@ -1,11 +1,10 @@
 #include "connection/stream_driver.hpp"
 
-#include <array>
-#include <ranges>
 #include <utility>
 #include <vector>
 
 #include "connection/connection_metrics.hpp"
+#include "connection/front/alpn_router.hpp"
 
 namespace comity::connection {
 
@@ -15,23 +14,6 @@ using tls::io_status;
 
 /// How much one connection may read before the others have their turn.
 constexpr unsigned reads_a_turn = 16;
-
-alpn_offer class_of(const std::vector<std::string>& offered) {
-  if (offered.empty()) {
-    return alpn_offer::none;
-  }
-  static constexpr std::array<std::pair<std::string_view, alpn_offer>, 4> known{
-      {{"xmpp-client", alpn_offer::xmpp_client},
-       {"xmpp-server", alpn_offer::xmpp_server},
-       {"http/1.1", alpn_offer::http},
-       {"h2", alpn_offer::http}}};
-  for (const auto& [name, offer] : known) {
-    if (std::ranges::find(offered, name) != offered.end()) {
-      return offer;
-    }
-  }
-  return alpn_offer::other;
-}
 
 }  // namespace
 
@@ -53,6 +35,7 @@ stream_driver::stream_driver(setup s)
 
 void stream_driver::open() {
   if (wire_.tls().encrypted()) {
+    count_received(unread_.size());
     handshake_done();
   } else if (route_.method == method::direct_tls) {
     tls_by_ = opened_at_ + tls_timeout_;

@@ -14,7 +14,6 @@
 
 #include "connection/c2s/client_stream.hpp"
 #include "connection/limits.hpp"
-#include "connection/listener.hpp"
 #include "server/admin/admin_server.hpp"
 #include "server/admin/commands.hpp"
 #include "server/auth/authenticator.hpp"
@@ -23,6 +22,7 @@
 #include "server/http/http_listener.hpp"
 #include "server/loop_pool.hpp"
 #include "server/metrics.hpp"
+#include "server/ports.hpp"
 #include "server/remote_servers.hpp"
 #include "server/router.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
@@ -44,20 +44,8 @@ std::vector<std::string> domains_of(const config::settings& s) {
   return domains;
 }
 
-connection::method method_of(config::listen_tls tls) {
-  return tls == config::listen_tls::starttls ? connection::method::starttls : connection::method::direct_tls;
-}
-
-connection::scope scope_of(config::listen_protocol protocol) {
-  return protocol == config::listen_protocol::c2s ? connection::scope::c2s : connection::scope::s2s;
-}
-
 std::vector<connection::route> routes_of(const config::settings& s) {
-  std::vector<connection::route> routes;
-  routes.reserve(s.listeners.size());
-  for (const auto& l : s.listeners) {
-    routes.push_back({scope_of(l.protocol), connection::direction::inbound, method_of(l.tls)});
-  }
+  auto routes = inbound_routes(s);
   if (s.s2s.enabled) {
     for (const auto m : {connection::method::starttls, connection::method::direct_tls}) {
       routes.push_back({connection::scope::s2s, connection::direction::outbound, m});
@@ -101,7 +89,7 @@ struct daemon::parts {
   parts& operator=(const parts&) = delete;
 
   std::expected<void, std::string> open(config::checked_files);
-  std::expected<void, std::string> open_listeners();
+  std::expected<void, std::string> open_ports();
   std::expected<void, std::string> open_control();
   void start_watchdog();
   void watch();
@@ -116,7 +104,6 @@ struct daemon::parts {
   void stop();
   void close_listeners();
   void wait_for_streams();
-  void take(connection::scope, connection::accepted_socket);
   [[nodiscard]] http::response readiness() const;
   [[nodiscard]] std::shared_ptr<const connection::c2s_settings> stream_settings();
 
@@ -142,7 +129,7 @@ struct daemon::parts {
   std::unique_ptr<admin::account_commands> account_commands;
   std::unique_ptr<admin::commands> commands;
   std::unique_ptr<admin::admin_server> admin;
-  std::vector<std::unique_ptr<connection::listener>> listeners;
+  std::unique_ptr<ports> listening;
 
   std::mutex settings_lock;
   std::shared_ptr<const connection::c2s_settings> streams;
@@ -190,44 +177,28 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
   }
   service = std::make_unique<c2s_service>(*router, *authenticator, settings.hosts.front().domain);
 
-  if (auto ports = open_listeners(); !ports) {
-    return ports;
+  if (auto opened_ports = open_ports(); !opened_ports) {
+    return opened_ports;
   }
   return open_control();
 }
 
-std::expected<void, std::string> daemon::parts::open_listeners() {
-  for (const auto& l : settings.listeners) {
-    auto port = connection::listener::open(
-        {loops.loop(0), limits, log}, l.address.host, l.address.port, method_of(l.tls),
-        [this, scope = scope_of(l.protocol)](connection::accepted_socket s) { take(scope, std::move(s)); });
-    if (!port) {
-      return std::unexpected{"cannot listen on " + config::to_string(l.address) + ": " + port.error()};
-    }
-    listeners.push_back(std::move(*port));
-    log.write(log::level::info, "listener.open",
-              {{"address", config::to_string(l.address)},
-               {"scope", to_string(scope_of(l.protocol))},
-               {"method", to_string(method_of(l.tls))}});
-  }
-  return {};
-}
-
-/// On the listener's loop.
-void daemon::parts::take(connection::scope scope, connection::accepted_socket socket) {
-  auto& where = loops.least_busy();
-  auto serve = [this, &where, scope, socket = std::move(socket)]() mutable {
-    if (scope == connection::scope::c2s) {
-      connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(socket));
-    } else {
-      remotes->serve(where, std::move(socket));
-    }
+std::expected<void, std::string> daemon::parts::open_ports() {
+  connection::front_takers takers;
+  takers.c2s = [this](connection::loop_connections& where, connection::accepted_socket s) {
+    connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(s));
   };
-  if (where.loop().in_this_thread()) {
-    serve();
-  } else {
-    where.loop().post(std::move(serve));
+  if (remotes) {
+    takers.s2s = [this](connection::loop_connections& where, connection::accepted_socket s) {
+      remotes->serve(where, std::move(s));
+    };
   }
+  auto opened = ports::open({.loops = loops, .limits = limits, .tls = tls, .log = log}, settings, std::move(takers));
+  if (!opened) {
+    return std::unexpected{std::move(opened.error())};
+  }
+  listening = std::move(*opened);
+  return {};
 }
 
 std::shared_ptr<const connection::c2s_settings> daemon::parts::stream_settings() {
@@ -305,9 +276,7 @@ http::response daemon::parts::readiness() const {
 // --- serving ---------------------------------------------------------------------------------------------------------
 
 int daemon::parts::run() {
-  for (auto& l : listeners) {
-    l->start();
-  }
+  listening->start();
   loops.start();
   wait_for_signal();
   report_certificates();
@@ -353,8 +322,8 @@ void daemon::parts::close() {
   serving = false;
   admin.reset();
   endpoint.reset();
-  listeners.clear();
   loops.stop();  // no loop runs anything from here on
+  listening.reset();
   if (remotes) {
     remotes->loops_stopped();
   }
@@ -423,6 +392,7 @@ std::string daemon::parts::reload() {
   limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
   service->default_domain(settings.hosts.front().domain);
   router->configure(domains_of(settings), settings.limits.resources_per_user);
+  listening->configure(settings);
   {
     const std::lock_guard lock{settings_lock};
     streams = c2s_settings_of(settings.limits);
@@ -439,9 +409,7 @@ std::string daemon::parts::reload() {
 void daemon::parts::close_listeners() {
   std::promise<void> closed;
   loops.loop(0).post([&] {
-    for (auto& l : listeners) {
-      l->close();
-    }
+    listening->close();
     closed.set_value();
   });
   closed.get_future().wait();

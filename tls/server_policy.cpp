@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "tls/certificate_table.hpp"
+#include "tls/client_hello.hpp"
 #include "tls/connection_state.hpp"
 #include "tls/crypto.hpp"
 #include "tls/policy.hpp"
@@ -24,19 +25,6 @@ namespace {
 constexpr std::size_t offers_kept = 8;
 constexpr std::size_t offer_bytes_kept = 64;
 
-/// A big-endian number of `size` bytes at the front, taken off; false where there are too few.
-bool take_number(std::string_view& in, std::size_t size, std::size_t& number) {
-  if (in.size() < size) {
-    return false;
-  }
-  number = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    number = number << 8U | static_cast<unsigned char>(in[i]);
-  }
-  in.remove_prefix(size);
-  return true;
-}
-
 std::string_view extension(SSL* ssl, unsigned type) {
   const unsigned char* bytes = nullptr;
   std::size_t size = 0;
@@ -46,28 +34,12 @@ std::string_view extension(SSL* ssl, unsigned type) {
   return {reinterpret_cast<const char*>(bytes), size};
 }
 
-/// RFC 6066 §3: the first host_name of the list; "" where there is none.
-std::string server_name(SSL* ssl) {
-  auto in = extension(ssl, TLSEXT_TYPE_server_name);
-  std::size_t list = 0, type = 0, size = 0;
-  if (!take_number(in, 2, list) || !take_number(in, 1, type) || type != TLSEXT_NAMETYPE_host_name ||
-      !take_number(in, 2, size) || in.size() < size) {
-    return {};
-  }
-  return std::string{in.substr(0, size)};
-}
-
+/// The first few, cut short: enough to tell what kind of peer it is.
 std::vector<std::string> offered_protocols(SSL* ssl) {
-  std::vector<std::string> names;
-  auto in = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
-  std::size_t list = 0;
-  if (!take_number(in, 2, list)) {
-    return names;
-  }
-  std::size_t size = 0;
-  while (names.size() < offers_kept && take_number(in, 1, size) && in.size() >= size) {
-    names.emplace_back(in.substr(0, std::min(size, offer_bytes_kept)));
-    in.remove_prefix(size);
+  auto names = protocols_in(extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation));
+  names.resize(std::min(names.size(), offers_kept));
+  for (auto& name : names) {
+    name.resize(std::min(name.size(), offer_bytes_kept));
   }
   return names;
 }
@@ -86,7 +58,7 @@ bool surely_for_us(const connection_state& state) {
 /// Runs twice when a HelloRetryRequest comes between: it sets the same things again.
 int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
   auto* state = state_of(ssl);
-  state->sni = server_name(ssl);
+  state->sni = server_name_in(extension(ssl, TLSEXT_TYPE_server_name));
   state->offered = offered_protocols(ssl);
   auto* unnamed = state->table->of(state->default_domain);
   if (unnamed == nullptr) {
@@ -118,16 +90,15 @@ int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const 
             void* /*argument*/) {
   auto* state = state_of(ssl);
   for (const auto ours : state->alpn) {
-    std::string_view theirs{reinterpret_cast<const char*>(in), in_size};
-    std::size_t size = 0;
-    while (take_number(theirs, 1, size) && theirs.size() >= size) {
-      const auto name = theirs.substr(0, size);
+    for (std::string_view theirs{reinterpret_cast<const char*>(in), in_size}; !theirs.empty();) {
+      // OpenSSL has checked that each name is as long as it says, and not empty.
+      const auto name = theirs.substr(1, static_cast<unsigned char>(theirs[0]));
       if (name == ours) {
         *out = reinterpret_cast<const unsigned char*>(name.data());
-        *out_size = static_cast<unsigned char>(size);
+        *out_size = static_cast<unsigned char>(name.size());
         return SSL_TLSEXT_ERR_OK;
       }
-      theirs.remove_prefix(size);
+      theirs.remove_prefix(1 + name.size());
     }
   }
   state->no_overlap = true;

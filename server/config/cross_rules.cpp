@@ -111,6 +111,25 @@ void check_servers(const settings& all, std::vector<placed_fault>& faults) {
   }
 }
 
+/// What goes together in one [[listen]].
+void check_listeners(const settings& all, std::vector<placed_fault>& faults) {
+  static const auto default_alpn = std::get<text_map>(*read_value(alpn_routes{}, raw_table{}, {}));
+  for (const auto& l : all.listeners) {
+    const auto refuse = [&](const char* text) { faults.push_back({{.line = l.line, .column = l.column}, text}); };
+    const bool streams = l.protocol == listen_protocol::c2s || l.protocol == listen_protocol::s2s;
+    if (l.protocol == listen_protocol::any && l.tls != listen_tls::direct) {
+      refuse("listen.protocol = \"auto\" tells by TLS who connects; write tls = \"direct\" beside it");
+    } else if (l.protocol == listen_protocol::http && l.tls != listen_tls::direct && l.tls != listen_tls::none) {
+      refuse("listen.protocol = \"http\" knows no STARTTLS; write tls = \"direct\" or \"none\" beside it");
+    } else if (streams && l.tls == listen_tls::none) {
+      refuse("listen.tls = \"none\" is for HTTP alone; write \"starttls\", \"direct\" or \"either\"");
+    }
+    if (l.protocol != listen_protocol::any && (l.alpn != default_alpn || !l.sni.empty() || l.forward_proxy_header)) {
+      refuse("listen.alpn, listen.sni and listen.forward_proxy_header are for protocol = \"auto\"; remove them here");
+    }
+  }
+}
+
 void check_addresses(const settings& all, const value_places& places, std::vector<placed_fault>& faults) {
   for (auto listener = all.listeners.begin(); listener != all.listeners.end(); ++listener) {
     const auto earlier = std::find_if(all.listeners.begin(), listener,
@@ -147,6 +166,7 @@ std::vector<placed_fault> cross_faults(const settings& all, const value_places& 
   check_hosts(all, faults);
   check_addresses(all, places, faults);
   check_servers(all, faults);
+  check_listeners(all, faults);
   check_order(all, places, faults);
   return faults;
 }

@@ -105,7 +105,10 @@ std::vector<std::string> restart_needed(const settings& running, const settings&
   }
   // As a set: moving a table about in the file opens and closes nothing.
   const auto same_port = [](const listen_settings& a, const listen_settings& b) {
-    return a.address == b.address && a.protocol == b.protocol && a.tls == b.tls;
+    auto moved = a;
+    moved.line = b.line;
+    moved.column = b.column;
+    return moved == b;
   };
   if (!std::ranges::is_permutation(running.listeners, next.listeners, same_port)) {
     changed.emplace_back("listen");

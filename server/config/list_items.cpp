@@ -169,6 +169,56 @@ std::string_view describe(list_item item) noexcept {
   return "an array";
 }
 
+namespace {
+
+constexpr std::string_view forward_scheme = "forward:";
+
+/// In its canonical form. What is served here is served where it belongs: a stream of clients under its own name
+/// alone, so that no selection by ALPN is a lie (RFC 7301 §3.2, THREATS B9).
+std::expected<std::string, std::string> read_route(std::string_view route, std::span<const std::string_view> allowed,
+                                                   std::string_view else_what) {
+  if (route.starts_with(forward_scheme)) {
+    const auto endpoint = read_endpoint(route.substr(forward_scheme.size()));
+    return endpoint ? std::expected<std::string, std::string>{fmt::format("{}{}", forward_scheme, *endpoint)}
+                    : std::unexpected(endpoint.error());
+  }
+  if (std::ranges::find(allowed, route) == allowed.end()) {
+    return std::unexpected(std::string{else_what});
+  }
+  return std::string{route};
+}
+
+}  // namespace
+
+std::expected<route_entry, std::string> read_alpn_route(std::string_view name, std::string_view route) {
+  using namespace std::string_view_literals;
+  static constexpr std::array clients{"c2s"sv, "refuse"sv};
+  static constexpr std::array servers{"s2s"sv, "refuse"sv};
+  static constexpr std::array web{"http"sv, "refuse"sv};
+  static constexpr std::array unnamed{"c2s"sv, "s2s"sv, "http"sv, "sniff"sv, "refuse"sv};
+  static constexpr std::array foreign{"refuse"sv};
+  constexpr std::size_t name_most = 255;  // RFC 7301 §3.1
+  if (name.empty() || name.size() > name_most) {
+    return std::unexpected("is no name of 1 to 255 bytes");
+  }
+  const auto read = name == "xmpp-client"   ? read_route(route, clients, "is neither c2s nor refuse nor forward:")
+                    : name == "xmpp-server" ? read_route(route, servers, "is neither s2s nor refuse nor forward:")
+                    : name == "http/1.1"    ? read_route(route, web, "is neither http nor refuse nor forward:")
+                    : name == "none"        ? read_route(route, unnamed, "is not known")
+                                            : read_route(route, foreign, "is neither refuse nor forward:");
+  return read ? std::expected<route_entry, std::string>{{std::string{name}, *read}} : std::unexpected(read.error());
+}
+
+std::expected<route_entry, std::string> read_sni_route(std::string_view name, std::string_view route) {
+  static constexpr std::array<std::string_view, 1> foreign{"refuse"};
+  const auto zone = read_zone(name);
+  if (!zone) {
+    return std::unexpected(zone.error());
+  }
+  const auto read = read_route(route, foreign, "is neither refuse nor forward:");
+  return read ? std::expected<route_entry, std::string>{{*zone, *read}} : std::unexpected(read.error());
+}
+
 std::expected<std::string, std::string> read_endpoint(std::string_view text) {
   const auto colon = text.rfind(':');
   const auto host = text.substr(0, colon);

@@ -22,6 +22,14 @@ namespace comity::config {
 /// What would be right for an array of them: `an array of networks such as "192.0.2.0/24"`.
 [[nodiscard]] std::string_view describe(list_item) noexcept;
 
+/// One entry of listen.alpn: what "xmpp-client", "none", "other" or any other name may lead to; and of listen.sni,
+/// whose name comes out in A-labels. The error completes a sentence of which the entry is the subject.
+struct route_entry {
+  std::string name, route;
+};
+[[nodiscard]] std::expected<route_entry, std::string> read_alpn_route(std::string_view name, std::string_view route);
+[[nodiscard]] std::expected<route_entry, std::string> read_sni_route(std::string_view name, std::string_view route);
+
 /// "host:port" with a name (which comes out in A-labels) or a numeric address, IPv6 in brackets; the port is not 0.
 [[nodiscard]] std::expected<std::string, std::string> read_endpoint(std::string_view text);
 

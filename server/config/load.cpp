@@ -44,6 +44,8 @@ public:
       }
     } else if (const auto* const table = node.as_table(); table != nullptr && is<stub_zones>(kind)) {
       read(*table);
+    } else if (table != nullptr && (is<alpn_routes>(kind) || is<sni_routes>(kind))) {
+      read_texts(*table);
     }
   }
   raw_node(const raw_node&) = delete;
@@ -82,6 +84,18 @@ private:
         return;
       }
       entries_.push_back({.name = name.str(), .values = *items});
+    }
+    value_ = raw_table{entries_};
+  }
+
+  void read_texts(const toml::table& table) {
+    for (const auto& [name, node] : table) {
+      const auto* const text = node.as_string();
+      if (text == nullptr) {
+        stranger_ = &node;
+        return;
+      }
+      entries_.push_back({.name = name.str(), .values = lists_.emplace_back(1, text->get())});
     }
     value_ = raw_table{entries_};
   }
@@ -355,8 +369,11 @@ private:
         }
         auto& listener = result_.listeners.emplace_back();
         for (const auto& o : listen_options()) {
-          const auto text = o.row.key == "address" ? d.address : o.row.key == "protocol" ? d.protocol : d.tls;
-          if (auto value = read_value(o.row.kind, text, directory_)) {
+          const raw_value raw = o.row.key == "address"    ? d.address
+                                : o.row.key == "protocol" ? d.protocol
+                                : o.row.key == "tls"      ? raw_value{d.tls}
+                                                          : o.row.fallback;
+          if (auto value = read_value(o.row.kind, raw, directory_)) {
             o.put(listener, std::move(*value));
           }
         }

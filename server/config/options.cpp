@@ -16,8 +16,8 @@ constexpr std::uint64_t gib = 1024 * mib;
 // In the order of the enumerations of settings.hpp.
 constexpr std::array level_words{"trace"sv, "debug"sv, "info"sv, "warn"sv, "error"sv};
 constexpr std::array format_words{"text"sv, "json"sv};
-constexpr std::array protocol_words{"c2s"sv, "s2s"sv};
-constexpr std::array listen_tls_words{"starttls"sv, "direct"sv};
+constexpr std::array protocol_words{"c2s"sv, "s2s"sv, "http"sv, "auto"sv};
+constexpr std::array listen_tls_words{"starttls"sv, "direct"sv, "either"sv, "none"sv};
 constexpr std::array tls_version_words{"1.2"sv, "1.3"sv};
 constexpr std::array trust_words{"dane"sv, "certificate"sv, "dialback"sv};
 constexpr std::array peer_trust_words{""sv, "dane"sv, "certificate"sv, "dialback"sv};
@@ -233,7 +233,8 @@ const std::array all_listen_options{
                            "c2s"sv,
                            {},
                            effect::at_restart,
-                           "Who connects here: \"c2s\" is clients, \"s2s\" other servers."},
+                           "Who connects here: \"c2s\" is clients, \"s2s\" other servers, \"http\" web browsers and "
+                           "others by HTTP, \"auto\" all of them, told apart by what their TLS asks for."},
                           [](auto& l) -> auto& { return l.protocol; }),
     bind<listen_settings>({"listen",
                            "tls",
@@ -242,8 +243,51 @@ const std::array all_listen_options{
                            {},
                            effect::at_restart,
                            "\"starttls\" begins in the clear and demands an upgrade (RFC 6120); \"direct\" begins with "
-                           "TLS (XEP-0368)."},
-                          [](auto& l) -> auto& { return l.tls; })};
+                           "TLS (XEP-0368); \"either\" is told by the first byte; \"none\" is for HTTP alone, from "
+                           "loopback or a trusted proxy. An \"auto\" port is \"direct\"."},
+                          [](auto& l) -> auto& { return l.tls; }),
+    bind<listen_settings>({"listen",
+                           "proxy_protocol",
+                           list_of{list_item::network},
+                           raw_list{},
+                           {},
+                           effect::at_restart,
+                           "Networks of proxies that must begin each connection with a PROXY header, of version 1 or "
+                           "2, which says who the client is; from elsewhere one is refused."},
+                          [](auto& l) -> auto& { return l.proxy_protocol; }),
+    bind<listen_settings>(
+        {"listen",
+         "alpn",
+         alpn_routes{},
+         raw_table{},
+         {},
+         effect::at_restart,
+         "On an \"auto\" port, who serves what TLS asks for by ALPN: \"c2s\", \"s2s\", \"http\", "
+         "\"refuse\", or \"forward:HOST:PORT\", which passes the untouched TLS connection on. "
+         "xmpp-client, xmpp-server, h2 and http/1.1 are looked for in this order, then other names. "
+         "\"none\" is no ALPN, where \"sniff\" looks at the first bytes inside TLS; \"other\" is an "
+         "offer of nothing that stands here. A name that is left out keeps its default: xmpp-client = "
+         "\"c2s\", xmpp-server = \"s2s\", \"http/1.1\" = \"http\", none = \"sniff\", other = "
+         "\"refuse\"."},
+        [](auto& l) -> auto& { return l.alpn; }),
+    bind<listen_settings>({"listen",
+                           "sni",
+                           sni_routes{},
+                           raw_table{},
+                           {},
+                           effect::at_restart,
+                           "On an \"auto\" port, servers that TLS asks for by name (SNI) and who serves them, whatever "
+                           "the ALPN: \"forward:HOST:PORT\" or \"refuse\"."},
+                          [](auto& l) -> auto& { return l.sni; }),
+    bind<listen_settings>({"listen",
+                           "forward_proxy_header",
+                           boolean{},
+                           false,
+                           {},
+                           effect::at_restart,
+                           "Whether what is forwarded begins with a PROXY header of version 2, so that the server "
+                           "behind knows who the client is."},
+                          [](auto& l) -> auto& { return l.forward_proxy_header; })};
 
 const std::array all_peer_options{
     required<peer_settings>("s2s.peer", "domain", domain_name{}, "\"bank.example\"", effect::at_reload,

@@ -48,12 +48,18 @@ struct host_settings {
   int key_line = 0, key_column = 0;
 };
 
-enum class listen_protocol : std::uint8_t { c2s, s2s };
-enum class listen_tls : std::uint8_t { starttls, direct };
+enum class listen_protocol : std::uint8_t { c2s, s2s, http, any };
+enum class listen_tls : std::uint8_t { starttls, direct, either, none };
+/// What is served under a name, as written: "c2s", "s2s", "http", "sniff", "refuse" or "forward:HOST:PORT".
+using route_table = std::map<std::string, std::string>;
 struct listen_settings {
   config::address address;
   listen_protocol protocol = listen_protocol::c2s;
   listen_tls tls = listen_tls::starttls;
+  route_table alpn;                         // by protocol, with "none" and "other"; complete
+  route_table sni;                          // by server name, A-labels in lower case
+  bool forward_proxy_header = false;        // what is forwarded begins with one
+  std::vector<std::string> proxy_protocol;  // "network/length": who must begin with one
   int line = 0, column = 0;
   friend bool operator==(const listen_settings&, const listen_settings&) = default;
 };

@@ -228,6 +228,20 @@ std::expected<typed_value, std::string> read_storage(std::string_view text) {
   return std::filesystem::path{text}.lexically_normal();
 }
 
+const text_map& default_alpn() {
+  static const text_map routes{
+      {"xmpp-client", "c2s"}, {"xmpp-server", "s2s"}, {"http/1.1", "http"}, {"none", "sniff"}, {"other", "refuse"}};
+  return routes;
+}
+
+/// As it may stand before a "=".
+std::string toml_key(std::string_view name) {
+  const bool bare = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return bare ? std::string{name} : toml_string(name);
+}
+
 std::expected<text_list, std::string> read_items(list_item item, raw_list raw, const std::filesystem::path& directory) {
   text_list items;
   for (const auto text : raw) {
@@ -268,6 +282,23 @@ std::expected<text_table, std::string> read_stubs(raw_table raw) {
     }
   }
   return zones;
+}
+
+template <typename ReadEntry>
+std::expected<text_map, std::string> read_routes(raw_table raw, text_map routes, ReadEntry read_entry) {
+  text_map seen;
+  for (const auto& [name, values] : raw) {
+    auto entry = read_entry(name, values.front());
+    if (!entry) {
+      return std::unexpected(
+          fmt::format("has {} = {}, which {}", toml_key(name), in_quotes(values.front()), entry.error()));
+    }
+    if (!seen.emplace(entry->name, entry->route).second) {
+      return std::unexpected(fmt::format("has {} twice", in_quotes(entry->name)));
+    }
+    routes.insert_or_assign(std::move(entry->name), std::move(entry->route));
+  }
+  return routes;
 }
 
 std::string list_text(const text_list& items) {
@@ -362,7 +393,14 @@ std::string describe(const value_kind& kind) {
             return std::string{"a host and a port such as \"xmpp.example.org:5269\", or \"\" for none"};
           },
           [](const list_of& l) { return std::string{describe(l.item)}; },
-          [](const stub_zones&) { return std::string{"a table such as { \"example.net\" = [\"192.0.2.1@5353\"] }"}; }},
+          [](const stub_zones&) { return std::string{"a table such as { \"example.net\" = [\"192.0.2.1@5353\"] }"}; },
+          [](const alpn_routes&) {
+            return std::string{
+                "a table such as { xmpp-client = \"c2s\", h2 = \"forward:127.0.0.1:8443\", none = \"sniff\" }"};
+          },
+          [](const sni_routes&) {
+            return std::string{"a table such as { \"www.example.org\" = \"forward:127.0.0.1:8443\" }"};
+          }},
       kind);
 }
 
@@ -430,6 +468,14 @@ std::expected<typed_value, std::string> read_value(const value_kind& kind, const
           [&](const stub_zones&) -> result {
             const auto* const zones = std::get_if<raw_table>(&raw);
             return zones == nullptr ? wrong_type(raw) : result{read_stubs(*zones)};
+          },
+          [&](const alpn_routes&) -> result {
+            const auto* const routes = std::get_if<raw_table>(&raw);
+            return routes == nullptr ? wrong_type(raw) : result{read_routes(*routes, default_alpn(), read_alpn_route)};
+          },
+          [&](const sni_routes&) -> result {
+            const auto* const routes = std::get_if<raw_table>(&raw);
+            return routes == nullptr ? wrong_type(raw) : result{read_routes(*routes, {}, read_sni_route)};
           }},
       kind);
 }
@@ -455,6 +501,13 @@ std::string written(const value_kind& kind, const typed_value& value) {
                    std::string out;
                    for (const auto& [name, items] : zones) {
                      out += (out.empty() ? " " : ", ") + toml_string(name) + " = " + list_text(items);
+                   }
+                   return out.empty() ? std::string{"{}"} : "{" + out + " }";
+                 },
+                 [](const text_map& routes) {
+                   std::string out;
+                   for (const auto& [name, route] : routes) {
+                     out += (out.empty() ? " " : ", ") + toml_key(name) + " = " + toml_string(route);
                    }
                    return out.empty() ? std::string{"{}"} : "{" + out + " }";
                  }},

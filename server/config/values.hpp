@@ -30,9 +30,10 @@ using raw_value = std::variant<std::monostate, std::int64_t, bool, std::string_v
 
 using text_list = std::vector<std::string>;
 using text_table = std::map<std::string, text_list>;
+using text_map = std::map<std::string, std::string>;
 /// What was understood. A word of a fixed list is its place in the list; a boolean is 0 or 1.
 using typed_value = std::variant<std::uint64_t, std::chrono::milliseconds, std::string, std::filesystem::path, address,
-                                 text_list, text_table>;
+                                 text_list, text_table, text_map>;
 
 // The kinds of value an option may have, with their bounds; both bounds are allowed.
 struct whole_number {
@@ -60,9 +61,12 @@ enum class list_item : std::uint8_t { dns_server, path, zone, network, forbidden
 struct list_of {
   list_item item;
 };
-struct stub_zones {};  // zones to arrays of name servers
-using value_kind = std::variant<whole_number, byte_size, duration, word, boolean, file_path, optional_path, socket_path,
-                                domain_name, inet_address, storage_url, peer_endpoint, list_of, stub_zones>;
+struct stub_zones {};   // zones to arrays of name servers
+struct alpn_routes {};  // names of protocols to routes; what is left out keeps its default
+struct sni_routes {};   // names of servers to routes
+using value_kind =
+    std::variant<whole_number, byte_size, duration, word, boolean, file_path, optional_path, socket_path, domain_name,
+                 inet_address, storage_url, peer_endpoint, list_of, stub_zones, alpn_routes, sni_routes>;
 
 /// What would be right: `a duration from "100ms" to "1h"`. Completes "write …".
 [[nodiscard]] std::string describe(const value_kind&);
