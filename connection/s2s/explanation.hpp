@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "connection/vocabulary.hpp"
+#include "dns/service_resolver.hpp"
 
 namespace comity::connection {
 
@@ -34,5 +35,10 @@ struct explanation {
   std::vector<attempt_record> attempts;  // the last ones, oldest first
   std::string outcome;                   // "established", or why not
 };
+
+/// A question to the DNS with its answer, as one line: "SRV _xmpp-server._tcp.a.example: records, secure; 1 5 5269 b".
+[[nodiscard]] std::string line_of(const dns::traced_query&);
+/// An endpoint of the service: "srv_xmpps: b.example port 5270 by direct_tls, priority 1, delegation secure".
+[[nodiscard]] std::string line_of(const dns::target&);
 
 }  // namespace comity::connection

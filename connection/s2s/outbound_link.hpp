@@ -122,7 +122,4 @@ private:
   std::size_t counted_ = 0;  // in the gauge
 };
 
-/// The stanza error that tells a sender of a failure (RFC 6120 §8.3.3.16, §8.3.3.17).
-[[nodiscard]] stanza_condition bounce_condition(cause) noexcept;
-
 }  // namespace comity::connection
