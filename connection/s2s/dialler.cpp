@@ -5,10 +5,9 @@
 #include <map>
 #include <utility>
 
-#include "connection/jid.hpp"
 #include "connection/s2s/dial_schedule.hpp"
+#include "connection/s2s/discovery.hpp"
 #include "connection/transport/tcp_connect.hpp"
-#include "dns/service_resolver.hpp"
 
 namespace comity::connection {
 
@@ -49,8 +48,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
         health{h},
         owner{o},
         settings{w.host.settings()},
-        resolver{w.dns, [&loop = w.loop.loop()](std::move_only_function<void()> work) { loop.post(std::move(work)); },
-                 [this](std::uint32_t greatest) { return static_cast<std::uint32_t>(with.random(greatest)); }},
+        found{w},
         timer{w.loop.loop().context()} {}
 
   /// Runs `work` later, where this is still wanted.
@@ -71,67 +69,40 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
       return fail({.cause = cause::policy, .phase = phase::dns, .text = "not allowed", .bounce = {}});
     }
     discovery_began = clock::now();
-    if (policy.endpoint) {  // A13, RFC 6120 §3.2.3
-      const auto& fixed = *policy.endpoint;
-      return take_plan(dns::plan_of_override(to_a_labels(fixed.host), fixed.port, fixed.method == method::direct_tls));
-    }
-    resolver.find(to_a_labels(wanted.flow.target), dns::service::server,
-                  [this](const dns::service_plan& plan) { take_plan(plan); });
+    found.find(wanted.flow.target, policy.endpoint, [this](const dns::service_plan& plan) { take_plan(plan); });
   }
 
   void take_plan(const dns::service_plan& plan) {
     const auto self = shared_from_this();
-    std::vector<std::size_t> sizes;
-    for (const auto& group : plan.groups) {
-      sizes.push_back(group.size());
-      std::ranges::copy(group, std::back_inserter(targets));
-    }
-    endpoints.resize(targets.size());
-    const auto any = targets.empty() ? method::starttls : method_of(targets.front());
+    const auto any = found.targets().empty() ? method::starttls : method_of(found.targets().front());
     with.loop.metrics().phase_took(route_by(any), phase::dns, clock::now() - discovery_began);
     if (plan.fault != dns::lookup_fault::none) {
       with.loop.metrics().failed(route_by(any), phase::dns, cause_of(plan.fault));
       return fail({.cause = cause_of(plan.fault), .phase = phase::dns, .text = plan.why, .bounce = {}});
+    }
+    if (wanted.discover_only) {
+      return found.find_endpoints(
+          [this] { fail({.cause = cause::policy, .phase = phase::dns, .text = "nothing dialled", .bounce = {}}); });
     }
     // RFC 6120 §3.2.1: what is known when nothing at all can be tried.
     last = {.cause = cause::no_address, .phase = phase::dns, .text = {}, .bounce = {}};
     schedule.emplace(
         dial_schedule::rules{.attempt_delay = settings->attempt_delay,
                              .total = std::max<std::chrono::milliseconds>(search_time, settings->connect_timeout)},
-        sizes,
+        found.groups(),
         [this](std::size_t target, const dns::address& address) {
           return health.healthy(endpoint_name(target, address), clock::now());
         },
         clock::now());
-    if (wanted.discover_only) {
-      return resolve_all();
-    }
     run();
   }
 
-  void resolve_all() {
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-      resolver.find_endpoint(targets[i], [this, i](const dns::endpoint_addresses& known) {
-        if (over) {
-          return;
-        }
-        endpoints[i] = known;
-        const bool done = std::ranges::all_of(
-            endpoints, [](const auto& e) { return e && (e->complete() || e->fault != dns::lookup_fault::none); });
-        if (done) {
-          fail({.cause = cause::policy, .phase = phase::dns, .text = "nothing dialled", .bounce = {}});
-        }
-      });
-    }
-  }
-
   void take_endpoint(std::size_t target, const dns::endpoint_addresses& known) {
-    endpoints[target] = known;
     if (known.fault != dns::lookup_fault::none) {
       attempt_record r;
       r.began = std::chrono::system_clock::now();
-      r.target = targets[target].host;
-      r.method = method_of(targets[target]);
+      r.target = found.targets()[target].host;
+      r.method = method_of(found.targets()[target]);
       r.phase = phase::dns;
       r.cause = cause_of(known.fault);
       r.detail = known.why;
@@ -171,7 +142,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   }
 
   void perform(dial_schedule::resolve& c) {
-    resolver.find_endpoint(targets[c.target], [this, target = c.target](const dns::endpoint_addresses& known) {
+    found.find_endpoint(c.target, [this, target = c.target](const dns::endpoint_addresses& known) {
       const auto self = shared_from_this();
       if (!over) {
         take_endpoint(target, known);
@@ -180,7 +151,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   }
 
   void perform(dial_schedule::start& c) {
-    const auto& target = targets[c.target];
+    const auto& target = found.targets()[c.target];
     attempts.emplace(c.attempt,
                      attempt{.target = c.target, .address = c.address, .began = clock::now(), .tcp = nullptr});
     // THREATS E1: judged is the address that is about to be connected to, whatever names led to it.
@@ -189,7 +160,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     }
     // RFC 7712 §4.4.2, XEP-0220 §2.6.2: what leads to the same server may go the same way (J10, K02).
     attempts.at(c.attempt).shared = true;
-    if (!owner.shares(target, c.address, facts_of(target, *endpoints[c.target]))) {
+    if (!owner.shares(target, c.address, found.facts(c.target))) {
       connect(c.attempt);
     }
   }
@@ -198,7 +169,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     auto& made = attempts.at(id);
     made.shared = false;
     made.began = clock::now();
-    const auto& target = targets[made.target];
+    const auto& target = found.targets()[made.target];
     if (wanted.budget && !wanted.budget->take()) {
       return end_attempt(id, phase::tcp, cause::limit, "too many connections for one peer's questions");
     }
@@ -221,17 +192,16 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
 
   void connected(dial_schedule::attempt_id id, int descriptor) {
     auto& a = attempts.at(id);
-    const auto& target = targets[a.target];
+    const auto& target = found.targets()[a.target];
     with.loop.metrics().phase_took(route_by(method_of(target)), phase::tcp, clock::now() - a.began);
-    auto made =
-        std::make_unique<outbound_stream>(with, settings,
-                                          outbound_stream::call{.flow = wanted.flow,
-                                                                .trust = policy.trust,
-                                                                .target = target,
-                                                                .endpoint = facts_of(target, *endpoints[a.target]),
-                                                                .address = a.address,
-                                                                .began = a.began},
-                                          descriptor, this);
+    auto made = std::make_unique<outbound_stream>(with, settings,
+                                                  outbound_stream::call{.flow = wanted.flow,
+                                                                        .trust = policy.trust,
+                                                                        .target = target,
+                                                                        .endpoint = found.facts(a.target),
+                                                                        .address = a.address,
+                                                                        .began = a.began},
+                                                  descriptor, this);
     const auto finished = std::move(a.tcp);  // it is calling
     a.stream = made->id();
     with.loop.add(a.stream, std::move(made));
@@ -245,17 +215,17 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   }
 
   void perform(dial_schedule::cancel& c) {
-    const auto found = attempts.find(c.attempt);
-    if (found == attempts.end()) {
+    const auto called_off = attempts.find(c.attempt);
+    if (called_off == attempts.end()) {
       return;
     }
-    auto& target = targets[found->second.target];
-    auto* stream = stream_of(found->second);
-    if (found->second.tcp) {  // nobody else will count it
+    const auto& target = found.targets()[called_off->second.target];
+    auto* stream = stream_of(called_off->second);
+    if (called_off->second.tcp) {  // nobody else will count it
       with.loop.metrics().failed(route_by(method_of(target)), phase::tcp,
                                  schedule->out_of_time() ? cause::tcp_timeout : cause::shutdown);
     }
-    attempts.erase(found);
+    attempts.erase(called_off);
     if (stream != nullptr) {
       stream->abandon();
     }
@@ -265,7 +235,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   void end_attempt(dial_schedule::attempt_id id, phase where, cause why, std::string text) {
     const auto a = std::move(attempts.at(id));
     attempts.erase(id);
-    const auto& target = targets[a.target];
+    const auto& target = found.targets()[a.target];
     attempt_record r;
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - a.began);
     r.began = std::chrono::system_clock::now() - took;
@@ -435,7 +405,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     return std::nullopt;
   }
   [[nodiscard]] std::string endpoint_name(std::size_t target, const dns::address& address) const {
-    return endpoint_text(address, targets[target].port);
+    return endpoint_text(address, found.targets()[target].port);
   }
   static route route_by(method m) { return {scope::s2s, direction::outbound, m}; }
 
@@ -445,11 +415,9 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   dial_owner& owner;
   std::shared_ptr<const s2s_settings> settings;
   peer_policy policy;
-  dns::service_resolver resolver;
+  connection::discovery found;
   asio::steady_timer timer;
   clock::time_point discovery_began;
-  std::vector<dns::target> targets;
-  std::vector<std::optional<dns::endpoint_addresses>> endpoints;
   std::optional<dial_schedule> schedule;
   std::map<dial_schedule::attempt_id, attempt> attempts;
   dial_failure last;
@@ -481,14 +449,7 @@ void dialler::not_shared() {
 }
 
 std::vector<std::string> dialler::discovery() const {
-  std::vector<std::string> lines;
-  for (const auto& q : state_->resolver.trace()) {
-    lines.push_back(line_of(q));
-  }
-  for (const auto& t : state_->targets) {
-    lines.push_back(line_of(t));
-  }
-  return lines;
+  return state_->found.lines();
 }
 
 }  // namespace comity::connection

@@ -4,8 +4,7 @@
 #include <ranges>
 #include <utility>
 
-#include "connection/jid.hpp"
-#include "dns/service_resolver.hpp"
+#include "connection/s2s/discovery.hpp"
 
 namespace comity::connection {
 
@@ -52,10 +51,8 @@ struct peer_prover::search {
   std::string domain;
   required_trust required;
   std::vector<completion> waiting;
-  std::unique_ptr<dns::service_resolver> resolver;
+  std::unique_ptr<discovery> found_at;
   dns::security security = dns::security::none;
-  std::vector<dns::target> targets;
-  std::vector<std::optional<endpoint_facts>> endpoints;
   examined found;  // the best so far
 };
 
@@ -99,49 +96,28 @@ const peer_prover::proven* peer_prover::known(std::string_view domain) const {
 }
 
 void peer_prover::look_up(search& s) {
-  s.resolver = std::make_unique<dns::service_resolver>(
-      with_.dns, [&loop = with_.loop.loop()](std::move_only_function<void()> work) { loop.post(std::move(work)); },
-      [this](std::uint32_t greatest) { return static_cast<std::uint32_t>(with_.random(greatest)); });
-  if (const auto fixed = with_.host.policy(s.domain).endpoint) {
-    return take_plan(s, dns::plan_of_override(fixed->host, fixed->port, fixed->method == method::direct_tls));
-  }
-  s.resolver->find(to_a_labels(s.domain), dns::service::server,
+  s.found_at = std::make_unique<discovery>(with_);
+  s.found_at->find(s.domain, with_.host.policy(s.domain).endpoint,
                    [this, &s](const dns::service_plan& plan) { take_plan(s, plan); });
 }
 
 void peer_prover::take_plan(search& s, const dns::service_plan& plan) {
   s.security = plan.security;
-  if (plan.fault != dns::lookup_fault::none) {
-    if (unanswered(plan.fault)) {
-      s.found.evidence.tlsa = trust::tlsa_outcome::failed;  // B02: not known is not none
-      s.found.evidence.lookup_failure = cause_of(plan.fault);
-      s.found.text = plan.why;
-    }
-    return judge(s, trust::posh_outcome::not_asked);
+  if (plan.fault == dns::lookup_fault::none) {
+    return s.found_at->find_endpoints([this, &s] { take_endpoints(s); });
   }
-  for (const auto& group : plan.groups) {
-    std::ranges::copy(group, std::back_inserter(s.targets));
+  if (unanswered(plan.fault)) {
+    s.found.evidence.tlsa = trust::tlsa_outcome::failed;  // B02: not known is not none
+    s.found.evidence.lookup_failure = cause_of(plan.fault);
+    s.found.text = plan.why;
   }
-  s.endpoints.resize(s.targets.size());
-  if (s.targets.empty()) {
-    return judge(s, trust::posh_outcome::not_asked);
-  }
-  for (std::size_t i = 0; i < s.targets.size(); ++i) {
-    s.resolver->find_endpoint(s.targets[i], [this, &s, i](const dns::endpoint_addresses& known) {
-      if (known.fault != dns::lookup_fault::none || known.complete()) {
-        s.endpoints[i] = facts_of(s.targets[i], known);
-        if (std::ranges::all_of(s.endpoints, [](const auto& e) { return e.has_value(); })) {
-          take_endpoints(s);
-        }
-      }
-    });
-  }
+  judge(s, trust::posh_outcome::not_asked);
 }
 
 void peer_prover::take_endpoints(search& s) {
   const auto store = with_.host.authorities();
-  for (const auto& endpoint : s.endpoints) {
-    auto seen = examine(credentials_, s.domain, *endpoint, s.required, *store, role_);
+  for (std::size_t i = 0; i < s.found_at->targets().size(); ++i) {
+    auto seen = examine(credentials_, s.domain, s.found_at->facts(i), s.required, *store, role_);
     if (trust::decide(seen.evidence).accepted()) {
       s.found = std::move(seen);
       break;
