@@ -238,6 +238,12 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .accounts = *account_commands,
       .connections = loops.connections(),
       .sessions_by_host = [this] { return router->sessions_by_host(); },
+      .close_remote =
+          [this](const std::string& domain) {
+            if (remotes && !router->hosts(domain)) {
+              remotes->close(domain, "closed by an operator");
+            }
+          },
       .reload = [this]() -> std::expected<void, std::string> {
         auto why = reload();
         return why.empty() ? std::expected<void, std::string>{} : std::unexpected{std::move(why)};

@@ -68,6 +68,22 @@ json row_of(const connection::connection_info& i) {
           {"queue", i.queue_bytes}};
 }
 
+/// Whether either end is that domain: our host, or the domain of whoever is at the other end.
+bool concerns(std::string_view domain, const connection::connection_info& i) {
+  const auto peer = jid::parse(i.peer);
+  return i.domain == domain || (peer && peer->domainpart() == domain);
+}
+
+/// The domain that `target` is; nullopt where it is something else, a connection's number above all.
+std::optional<std::string> domain_in(const std::string& target) {
+  const auto address = jid::parse(target);
+  if (target.find_first_not_of("0123456789") == std::string::npos || !address || address->has_localpart() ||
+      address->has_resource()) {
+    return std::nullopt;
+  }
+  return std::string{address->domainpart()};
+}
+
 /// Whether `target`, a connection's number, a full or bare JID or a domain, means this connection.
 bool means(const std::string& target, const connection::connection_info& i) {
   std::uint64_t number = 0;
@@ -81,7 +97,7 @@ bool means(const std::string& target, const connection::connection_info& i) {
     return false;
   }
   if (!wanted->has_localpart() && !wanted->has_resource()) {
-    return i.domain == wanted->domainpart() || (peer && peer->domainpart() == wanted->domainpart());
+    return concerns(wanted->domainpart(), i);
   }
   return peer && (*wanted == *peer || (!wanted->has_resource() && wanted->text() == peer->bare_text()));
 }
@@ -258,7 +274,7 @@ void commands::list_connections(const std::string& scope, const std::string& ask
     std::ranges::sort(all, {}, [](const auto& i) { return i.ref.id; });
     auto rows = json::array();
     for (const auto& i : all) {
-      if ((scope.empty() || scope == scope_of(i)) && (domain.empty() || domain == i.domain)) {
+      if ((scope.empty() || scope == scope_of(i)) && (domain.empty() || concerns(domain, i))) {
         rows.push_back(row_of(i));
       }
     }
@@ -272,6 +288,9 @@ void commands::close(const std::string& target, replier reply) {
   }
   with_.connections.list([this, target, reply = std::move(reply)](auto all) mutable {
     std::erase_if(all, [&](const auto& i) { return !means(target, i); });
+    if (const auto domain = domain_in(target); domain && with_.close_remote) {
+      with_.close_remote(*domain);  // what waits for it goes back, whether or not a stream is there
+    }
     if (all.empty()) {
       return reply(refusal("no connection of '" + target + "'"));
     }

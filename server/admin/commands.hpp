@@ -55,6 +55,8 @@ public:
     account_commands& accounts;
     connection::connection_registry& connections;
     std::function<std::vector<std::pair<std::string, std::size_t>>()> sessions_by_host;
+    /// Ends all that goes to and comes from another server's domain, its queues included; none without other servers.
+    std::function<void(const std::string& domain)> close_remote = {};
     std::function<std::expected<void, std::string>()> reload;
     std::function<void()> drain;
     std::function<void()> stop;

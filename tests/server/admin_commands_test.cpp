@@ -206,6 +206,7 @@ protected:
        .connections = registry_,
        .sessions_by_host =
            [] { return std::vector<std::pair<std::string, std::size_t>>{{"a.example", 2}, {"b.example", 1}}; },
+       .close_remote = [this](const std::string& domain) { called_.emplace_back("close " + domain); },
        .reload =
            [this] {
              called_.emplace_back("reload");
@@ -283,6 +284,31 @@ TEST_F(Commands, CloseTakesANumberAJidOrADomain) {
   EXPECT_THAT(closed("a@a.example/y"), ElementsAre(2));
   EXPECT_THAT(closed("A@a.example"), UnorderedElementsAre(1, 2));
   EXPECT_THAT(closed("b.example"), UnorderedElementsAre(3, 12));
+}
+
+TEST_F(Commands, CloseOfADomainEndsWhatWaitsForItToo) {
+  registry_.there = {info(1, "far.example", "a.example"), info(2, "near.example", "a.example")};
+  EXPECT_EQ((json{{"ok", true}, {"result", {{"closed", 1}}}}), close("Far.Example."));
+  EXPECT_THAT(registry_.closed, ElementsAre(1));
+  EXPECT_THAT(error(close("queued.example")), HasSubstr("no connection of 'queued.example'"));
+  (void)close("u@far.example");
+  (void)close("2");
+  EXPECT_THAT(called_, ElementsAre("close far.example", "close queued.example"));
+}
+
+TEST_F(Commands, ConnectionsOfADomainAreThoseOfEitherEnd) {
+  registry_.there = {info(1, "far.example", "a.example"), info(2, "u@a.example/r", "a.example"),
+                   info(3, "", "b.example")};
+  const auto listed = [&](const std::string& domain) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& row : run(request("connections", {{"domain", domain}})).at("result")) {
+      ids.push_back(row.at("id"));
+    }
+    return ids;
+  };
+  EXPECT_THAT(listed("far.example"), ElementsAre(1));
+  EXPECT_THAT(listed("a.example"), ElementsAre(1, 2));
+  EXPECT_THAT(listed("c.example"), IsEmpty());
 }
 
 TEST_F(Commands, CloseCountsWhatWasStillThere) {
