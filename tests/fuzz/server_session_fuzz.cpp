@@ -250,7 +250,7 @@ private:
       must(facts.flows.size() <= dialback::requests_allowed + 1);
     }
   }
-  void act_on(action::flow_refused& a) { must(wanted_.contains(a.flow)); }
+  void act_on(action::flow_refused& a) { must(a.flow == initial || wanted_.contains(a.flow)); }
   void act_on(action::key_verified&) { must(keys_-- > 0); }
   void act_on(action::received& a) {
     const auto& facts = machine_.facts();
