@@ -47,6 +47,7 @@ struct misdeed {
   connection::phase phase;
   connection::cause cause;
   bool direct = false;
+  std::chrono::milliseconds patience = 10s;  // ours; short where the peer is silent
 };
 void PrintTo(const misdeed& m, std::ostream* out) {
   *out << m.name;
@@ -56,7 +57,7 @@ struct in_each_phase : BadPeers, testing::WithParamInterface<misdeed> {};
 
 TEST_P(in_each_phase, IsPassedOverAndItsCauseKept) {  // issue: a failure in any phase goes on; E2, B2, B3, F02
   const auto& bad = GetParam();
-  near->changing.connect_timeout = 500ms;
+  near->changing.connect_timeout = bad.patience;
   scripted_peer peer{[&](scripted_line& line) { bad.script(line, *authority_); }};
   run(first(peer, bad.direct) + second());
   near->send("juliet@far.example", "1");
@@ -88,7 +89,8 @@ std::vector<misdeed> misdeeds() {
          l.breaks();
        },
        phase::stream, cause::peer_closed},
-      {"is_silent", [=](scripted_line& l, const test_authority&) { nothing(l); }, phase::stream, cause::stream_timeout},
+      {"is_silent", [=](scripted_line& l, const test_authority&) { nothing(l); }, phase::stream, cause::stream_timeout,
+       false, 500ms},
       {"speaks_http",
        [](scripted_line& l, const test_authority&) {
          l.sends("HTTP/1.1 400 Bad Request\r\n\r\n");
@@ -130,7 +132,7 @@ std::vector<misdeed> misdeeds() {
          l.sends("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
          l.until_closed();
        },
-       phase::tls, cause::tls_timeout},
+       phase::tls, cause::tls_timeout, false, 1s},
       {"speaks_no_tls",
        [](scripted_line& l, const test_authority&) {
          l.sends("<stream:stream>");
@@ -138,7 +140,7 @@ std::vector<misdeed> misdeeds() {
        },
        phase::tls, cause::tls_alert, true},
       {"is_silent_on_direct_tls", [=](scripted_line& l, const test_authority&) { nothing(l); }, phase::tls,
-       cause::tls_timeout, true},
+       cause::tls_timeout, true, 500ms},
       {"closes_on_direct_tls", [](scripted_line&, const test_authority&) {}, phase::tls, cause::peer_closed, true},
       {"has_anothers_certificate", with_name("other.example"), phase::tls, cause::cert_name_mismatch},
       {"has_only_its_targets_certificate", with_name("bad.far.example"), phase::tls, cause::cert_name_mismatch},  // K04
@@ -204,7 +206,7 @@ std::vector<misdeed> misdeeds() {
          l.features(scripted_line::external);
          l.until_closed();
        },
-       phase::authentication, cause::auth_timeout},
+       phase::authentication, cause::auth_timeout, false, 2s},
       {"sends_a_stanza_before_anything",  // H07
        [](scripted_line& l, const test_authority& a) {
          l.starttls(a.issue({.domain = "far.example"}));
@@ -221,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(BadPeers, in_each_phase, testing::ValuesIn(misdeeds()),
                          [](const auto& info) { return info.param.name; });
 
 TEST_F(BadPeers, ASilentOneIsToldWhyAndADeadOneNothing) {  // L12, RFC 6120 §4.6, §4.9.3.4
-  near->changing.connect_timeout = 300ms;
+  near->changing.connect_timeout = 2s;                     // enough for TLS on a busy machine
   awaited<std::string> told;
   const auto certificate = authority_->issue({.domain = "far.example"});
   scripted_peer peer{[&](scripted_line& line) {

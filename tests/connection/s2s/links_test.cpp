@@ -282,7 +282,7 @@ TEST_F(Links, EndWhenTheProofExpires) {  // G12, RFC 6120 §13.7.2.3
   far = std::make_unique<our_end>(
       *authority_, dns,
       our_end::plan{.domain = "far.example",
-                    .certificate = authority_->issue({.domain = "far.example", .from = -60, .until = 2})});
+                    .certificate = authority_->issue({.domain = "far.example", .from = -60, .until = 4})});
   run(usual_zone());
   near->send("juliet@far.example", "1");
   far->got.wait(1);
