@@ -179,7 +179,8 @@ TEST_F(Listener, RestsWithoutDescriptorsAndKeepsThePort) {  // THREATS G4, X12
   {
     fakes::no_descriptors none;
     EXPECT_LT(context().run_for(250ms), 20U);  // no loop without end
-    EXPECT_THAT(taken_, IsEmpty());
+    // No matcher here: UBSan looks at what these call by way of a pipe, and there is none to be had.
+    EXPECT_TRUE(taken_.empty());
     EXPECT_EQ(1U, log_.count("listener.paused"));  // once, however often it was tried
     for (auto& p : peers) {
       EXPECT_FALSE(p.ended());

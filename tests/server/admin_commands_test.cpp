@@ -298,7 +298,7 @@ TEST_F(Commands, CloseOfADomainEndsWhatWaitsForItToo) {
 
 TEST_F(Commands, ConnectionsOfADomainAreThoseOfEitherEnd) {
   registry_.there = {info(1, "far.example", "a.example"), info(2, "u@a.example/r", "a.example"),
-                   info(3, "", "b.example")};
+                     info(3, "", "b.example")};
   const auto listed = [&](const std::string& domain) {
     std::vector<std::uint64_t> ids;
     for (const auto& row : run(request("connections", {{"domain", domain}})).at("result")) {
