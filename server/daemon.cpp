@@ -19,6 +19,7 @@
 #include "server/auth/authenticator.hpp"
 #include "server/c2s_service.hpp"
 #include "server/config/config.hpp"
+#include "server/element_limits.hpp"
 #include "server/http/http_listener.hpp"
 #include "server/loop_pool.hpp"
 #include "server/metrics.hpp"
@@ -56,14 +57,8 @@ std::vector<connection::route> routes_of(const config::settings& s) {
 
 std::shared_ptr<const connection::c2s_settings> c2s_settings_of(const config::limit_settings& l) {
   connection::c2s_settings s;
-  s.after_authentication.stanza_bytes = l.stanza_size_c2s;
-  s.after_authentication.depth = l.stanza_depth;
-  s.after_authentication.elements = l.stanza_elements;
-  s.after_authentication.attributes = l.element_attributes;
-  // THREATS A11: before authentication nothing legitimate is large.
-  s.before_authentication = s.after_authentication;
-  s.before_authentication.stanza_bytes = l.unauthenticated_bytes;
-  s.before_authentication.elements = std::min<std::uint32_t>(32, l.stanza_elements);
+  s.after_authentication = authenticated_limits(l, l.stanza_size_c2s);
+  s.before_authentication = unauthenticated_limits(l);
   s.tls_timeout = l.tls_timeout;
   s.handshake_timeout = l.handshake_timeout;
   s.send_queue_bytes = l.send_queue_bytes;

@@ -7,6 +7,7 @@
 
 #include "connection/s2s/federation.hpp"
 #include "connection/s2s/trust.hpp"
+#include "server/element_limits.hpp"
 #include "tls/crypto.hpp"
 
 namespace comity::server {
@@ -14,7 +15,6 @@ namespace comity::server {
 namespace {
 
 constexpr std::size_t secret_bytes = 32;
-constexpr std::uint32_t unauthenticated_elements = 32;  // THREATS A11: nothing legitimate is large by then
 
 connection::required_trust trust_of(config::s2s_trust t) {
   using enum connection::required_trust;
@@ -65,13 +65,8 @@ std::optional<connection::fixed_endpoint> endpoint_of(const config::peer_setting
 connection::s2s_settings streams_of(const config::settings& all) {
   const auto& l = all.limits;
   connection::s2s_settings s;
-  s.after_authentication.stanza_bytes = l.stanza_size_s2s;
-  s.after_authentication.depth = l.stanza_depth;
-  s.after_authentication.elements = l.stanza_elements;
-  s.after_authentication.attributes = l.element_attributes;
-  s.before_authentication = s.after_authentication;
-  s.before_authentication.stanza_bytes = l.unauthenticated_bytes;
-  s.before_authentication.elements = std::min(unauthenticated_elements, l.stanza_elements);
+  s.after_authentication = authenticated_limits(l, l.stanza_size_s2s);
+  s.before_authentication = unauthenticated_limits(l);
   s.send_queue_bytes = l.send_queue_bytes;
   s.tls_timeout = l.tls_timeout;
   s.handshake_timeout = l.handshake_timeout;
