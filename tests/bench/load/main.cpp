@@ -1,0 +1,125 @@
+// tests/bench/load/main.cpp: comity-bench, which puts one load on a server and says what it cost.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "bench/load/scenarios.hpp"
+
+namespace {
+
+using namespace comity::bench;
+
+void allow_many_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+void tell(const std::string& scenario, const findings& found, bool json) {
+  if (json) {
+    nlohmann::ordered_json all{{"scenario", scenario}};
+    for (const auto& [name, number] : found) {
+      all[name] = number;
+    }
+    std::puts(all.dump().c_str());
+    return;
+  }
+  for (const auto& [name, number] : found) {
+    std::printf("%-28s %.6g\n", name.c_str(), number);
+  }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  std::signal(SIGPIPE, SIG_IGN);
+  allow_many_files();
+  CLI::App app{"Puts one load on an XMPP server, by direct TLS, and says what it cost the server."};
+  app.require_subcommand(1);
+  surroundings around;
+  bool json = false;
+  app.add_option("--pid", around.processes, "the server's processes, whose time and memory is measured")->required();
+  app.add_option("--host", around.where.host, "the server's IPv4 address")->capture_default_str();
+  app.add_option("--port", around.where.port, "its port for clients by direct TLS")->capture_default_str();
+  app.add_option("--domain", around.where.domain, "its domain; the accounts are u0, u1, …")->capture_default_str();
+  app.add_option("--password", around.where.password, "of all accounts")->capture_default_str();
+  const std::map<std::string, mechanism> mechanisms{{"scram", mechanism::scram}, {"plain", mechanism::plain}};
+  app.add_option("--mechanism", around.where.login, "scram (SCRAM-SHA-1) or plain")
+      ->transform(CLI::CheckedTransformer(mechanisms));
+  app.add_flag("--floor", around.where.floor, "it is comity-bench-floor, which speaks no XMPP");
+  app.add_flag("--progress", around.progress, "say on standard error how far it is");
+  app.add_flag("--json", json, "one JSON object in place of text");
+
+  login_load login;
+  auto* logins_wanted = app.add_subcommand("login", "clients log in and leave");
+  logins_wanted->add_option("--count", login.count)->capture_default_str();
+  logins_wanted->add_option("--parallel", login.parallel)->capture_default_str();
+  logins_wanted->add_option("--users", login.users, "how many accounts there are")->capture_default_str();
+
+  handshake_load handshake;
+  auto* handshakes_wanted = app.add_subcommand("handshake", "TLS handshakes alone");
+  handshakes_wanted->add_option("--count", handshake.count)->capture_default_str();
+  handshakes_wanted->add_option("--parallel", handshake.parallel)->capture_default_str();
+  handshakes_wanted->add_flag("--resume", handshake.resume, "with the ticket of an earlier one");
+
+  idle_load held;
+  auto* idle_wanted = app.add_subcommand("idle", "sessions that say nothing");
+  idle_wanted->add_option("--sessions", held.sessions)->capture_default_str();
+  idle_wanted->add_option("--parallel", held.parallel)->capture_default_str();
+
+  message_load message;
+  double seconds = 5;
+  auto* messages_wanted = app.add_subcommand("messages", "one-to-one messages in pairs of clients");
+  messages_wanted->add_option("--pairs", message.pairs)->capture_default_str();
+  messages_wanted->add_option("--window", message.window, "messages of each client under way")->capture_default_str();
+  messages_wanted->add_option("--rate", message.rate, "messages a second in all; 0: as many as go");
+  messages_wanted->add_option("--seconds", seconds)->capture_default_str();
+  messages_wanted->add_option("--body", message.body, "bytes of text")->capture_default_str();
+  std::uint16_t peer_port = 0;
+  std::string peer_host, peer_domain;
+  messages_wanted->add_option("--peer-host", peer_host, "the receiving server's address, where it is another");
+  messages_wanted->add_option("--peer-port", peer_port);
+  messages_wanted->add_option("--peer-domain", peer_domain);
+
+  fan_out_load fan;
+  auto* fan_wanted = app.add_subcommand("fan-out", "presence to many online contacts");
+  fan_wanted->add_option("--contacts", fan.contacts)->capture_default_str();
+  fan_wanted->add_option("--rounds", fan.rounds)->capture_default_str();
+
+  CLI11_PARSE(app, count, words);
+
+  message.time = std::chrono::milliseconds{static_cast<long>(seconds * 1e3)};
+  around.peers = around.where;
+  if (!peer_domain.empty()) {
+    around.peers.host = peer_host.empty() ? around.where.host : peer_host;
+    around.peers.port = peer_port;
+    around.peers.domain = peer_domain;
+  }
+  const std::vector<std::pair<CLI::App*, std::function<findings()>>> all{
+      {logins_wanted, [&] { return logins(around, login); }},
+      {handshakes_wanted, [&] { return handshakes(around, handshake); }},
+      {idle_wanted, [&] { return idle(around, held); }},
+      {messages_wanted, [&] { return messages(around, message); }},
+      {fan_wanted, [&] { return fan_out(around, fan); }}};
+  try {
+    for (const auto& [wanted, run] : all) {
+      if (wanted->parsed()) {
+        const auto found = run();
+        tell(wanted->get_name(), found, json);
+        const auto lost = std::ranges::find(found, "lost", &findings::value_type::first);
+        return lost != found.end() && lost->second != 0 ? 1 : 0;  // no message may be lost in any run
+      }
+    }
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "comity-bench: %s\n", e.what());
+  }
+  return 1;
+}

@@ -1,0 +1,163 @@
+// One-to-one messages: as many as go, or at a fixed rate.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "bench/load/crowd.hpp"
+#include "bench/load/measure.hpp"
+#include "bench/load/scenarios.hpp"
+
+namespace comity::bench {
+
+namespace {
+
+constexpr std::string_view message_end = "</message>";
+constexpr std::string_view body_begin = "<body>";
+constexpr std::chrono::seconds drain_time{10};
+
+class conversation {
+public:
+  conversation(const surroundings& around, const message_load& load)
+      : around_{around}, load_{load}, clients_{poller_, around.progress}, parties_(2 * load.pairs) {}
+
+  findings run() {
+    const client::events told{.bytes = [this](client& c, std::string& bytes) { take(c, bytes); }};
+    clients_.gather(around_.where, 0, load_.pairs, parallel, told);
+    clients_.gather(around_.peers, load_.pairs, load_.pairs, parallel, told);
+    for (std::size_t i = 0; i < parties_.size(); ++i) {
+      prepare(i);
+    }
+    if (around_.where.floor) {  // the lines that say who belongs together are to be through first
+      clients_.run_until([] { return false; }, std::chrono::milliseconds{200});
+    }
+    sending_ = true;
+    if (load_.rate == 0) {
+      for (std::size_t i = 0; i < parties_.size(); ++i) {
+        auto& from = *clients_.all()[i];
+        from.cork();
+        for (std::size_t n = 0; n < load_.window; ++n) {
+          send(i);
+        }
+        from.uncork();
+      }
+    }
+    pass(load_.warm_up);
+    const auto cpu = cpu_seconds(around_.processes);
+    const auto begun = clock::now();
+    const auto received = received_;
+    measuring_ = true;
+    pass(load_.time);
+    measuring_ = false;
+    const auto used = cpu_seconds(around_.processes) - cpu;
+    const auto count = static_cast<double>(received_ - received);
+    const std::chrono::duration<double> took = clock::now() - begun;
+    sending_ = false;
+    clients_.run_until([this] { return received_ == sent_; }, drain_time);
+    for (const auto& each : clients_.all()) {
+      each->close();
+    }
+    return {{"server_cpu_s_per_1000", used / count * 1e3},
+            {"messages_a_second", count / took.count()},
+            {"server_busy", used / took.count()},
+            {"latency_ms_p50", latencies_.percentile(0.5)},
+            {"latency_ms_p99", latencies_.percentile(0.99)},
+            {"latency_ms_p999", latencies_.percentile(0.999)},
+            {"messages", static_cast<double>(sent_)},
+            {"lost", static_cast<double>(sent_ - received_)},
+            {"out_of_order", static_cast<double>(out_of_order_)}};
+  }
+
+private:
+  static constexpr std::size_t parallel = 32;
+  struct party {
+    std::string head;  // of each message that it sends
+    std::uint64_t sent = 0, received = 0;
+  };
+
+  [[nodiscard]] std::size_t partner(std::size_t i) const { return (i + load_.pairs) % parties_.size(); }
+
+  void prepare(std::size_t i) {
+    auto& from = *clients_.all()[i];
+    if (around_.where.floor) {
+      from.send("room " + std::to_string(i % load_.pairs) + "\n");
+    }
+    const auto to = around_.where.floor ? "u0@bench.test/0123456789abcdef" : clients_.all()[partner(i)]->jid();
+    parties_[i].head = "<message to='" + to + "' type='chat' id='m";
+  }
+
+  void send(std::size_t i) {
+    auto& p = parties_[i];
+    const auto number = std::to_string(p.sent++);
+    ++sent_;
+    auto text =
+        p.head + number + "'><body>" + number + ' ' + std::to_string(clock::now().time_since_epoch().count()) + ' ';
+    text.append(load_.body, 'x');
+    text += "</body></message>";
+    clients_.all()[i]->send(text);
+  }
+
+  void take(client& who, std::string& bytes) {
+    const auto i = who.number();
+    who.cork();
+    std::size_t used = 0;
+    for (auto end = bytes.find(message_end); end != std::string::npos; end = bytes.find(message_end, used)) {
+      auto at = bytes.find(body_begin, used);
+      if (at < end) {
+        at += body_begin.size();
+        std::uint64_t number = 0;
+        std::int64_t sent_at = 0;
+        const auto [behind, bad] = std::from_chars(bytes.data() + at, bytes.data() + end, number);
+        std::from_chars(behind + 1, bytes.data() + end, sent_at);
+        out_of_order_ += bad != std::errc{} || number != parties_[i].received ? 1U : 0U;
+        ++parties_[i].received;
+        ++received_;
+        if (measuring_) {
+          latencies_.add(clock::now().time_since_epoch() - std::chrono::nanoseconds{sent_at});
+        }
+        if (sending_ && load_.rate == 0) {
+          send(i);
+        }
+      }
+      used = end + message_end.size();
+    }
+    bytes.erase(0, used);
+    who.uncork();
+  }
+
+  void pass(std::chrono::nanoseconds time) {
+    const auto end = clock::now() + time;
+    progress telling{around_.progress, "messages", 0};
+    if (load_.rate == 0) {
+      clients_.run_until([&] { return telling.at(received_), false; }, time);
+      return;
+    }
+    const std::chrono::nanoseconds step{std::llround(1e9 / load_.rate)};
+    auto next = clock::now();
+    while (clock::now() < end) {
+      clients_.run_until([&] { return clock::now() >= next; }, std::max(next - clock::now(), clock::duration{0}));
+      send(turn_);
+      turn_ = (turn_ + 1) % parties_.size();
+      next += step;
+      telling.at(received_);
+    }
+  }
+
+  const surroundings& around_;
+  const message_load& load_;
+  poller poller_;
+  crowd clients_;
+  std::vector<party> parties_;
+  latencies latencies_;
+  std::uint64_t sent_ = 0, received_ = 0, out_of_order_ = 0;
+  std::size_t turn_ = 0;
+  bool sending_ = false;
+  bool measuring_ = false;
+};
+
+}  // namespace
+
+findings messages(const surroundings& around, const message_load& load) {
+  return conversation{around, load}.run();
+}
+
+}  // namespace comity::bench

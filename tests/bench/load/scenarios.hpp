@@ -1,0 +1,68 @@
+// tests/bench/load/scenarios.hpp: the loads that servers are compared by. Each runs one and returns what was measured.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/load/client.hpp"
+
+namespace comity::bench {
+
+/// What a scenario found, in the order of telling: name with its unit, number.
+using findings = std::vector<std::pair<std::string, double>>;
+
+struct surroundings {
+  std::vector<pid_t> processes;  // whose processor time and memory is the server's
+  target where;
+  target peers;  // where those who receive are, on another server or the same
+  bool progress = false;
+};
+
+struct login_load {
+  std::size_t count = 1000;
+  std::size_t parallel = 16;
+  std::size_t users = 100;
+};
+/// Whole logins: connect, TLS, authentication, bind, close.
+[[nodiscard]] findings logins(const surroundings&, const login_load&);
+
+struct handshake_load {
+  std::size_t count = 1000;
+  std::size_t parallel = 16;
+  bool resume = false;
+};
+/// TLS alone: connect, handshake, the server's ticket, close.
+[[nodiscard]] findings handshakes(const surroundings&, const handshake_load&);
+
+struct idle_load {
+  std::size_t sessions = 1000;
+  std::size_t parallel = 64;
+  std::chrono::milliseconds settle{2000};
+};
+/// Sessions that are bound and say nothing: what each takes of the server's memory.
+[[nodiscard]] findings idle(const surroundings&, const idle_load&);
+
+struct message_load {
+  std::size_t pairs = 50;
+  std::size_t window = 1;  // messages of each sender that are under way; at a fixed rate without meaning
+  double rate = 0;         // messages a second, all together; 0 is as many as go
+  std::chrono::milliseconds warm_up{500};
+  std::chrono::milliseconds time{5000};
+  std::size_t body = 100;  // bytes
+};
+/// One-to-one messages in both directions of each pair. On different servers where `peers` says so.
+[[nodiscard]] findings messages(const surroundings&, const message_load&);
+
+struct fan_out_load {
+  std::size_t contacts = 1000;
+  std::size_t rounds = 20;
+};
+/// One user's presence to many online contacts.
+[[nodiscard]] findings fan_out(const surroundings&, const fan_out_load&);
+
+}  // namespace comity::bench
