@@ -18,6 +18,7 @@
 #include "server/admin/commands.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/c2s_service.hpp"
+#include "server/check/check_commands.hpp"
 #include "server/config/config.hpp"
 #include "server/element_limits.hpp"
 #include "server/http/http_listener.hpp"
@@ -123,6 +124,7 @@ struct daemon::parts {
   std::unique_ptr<http::http_listener> endpoint;
   std::unique_ptr<admin::account_commands> account_commands;
   std::unique_ptr<admin::commands> commands;
+  std::unique_ptr<check::check_commands> checks;
   std::unique_ptr<admin::admin_server> admin;
   std::unique_ptr<ports> listening;
 
@@ -247,9 +249,16 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .stop = [this] { asio::post(control, [this] { stop(); }); },
       .version = version_text(),
       .started = started});
-  auto socket = admin::admin_server::open(
-      control, settings.server.admin_socket, log,
-      [this](std::string_view request, admin::replier reply) { commands->run(request, std::move(reply)); });
+  checks = std::make_unique<check::check_commands>(
+      check::check_commands::collaborators{.settings = settings,
+                                           .ports = [this] { return listening->opened(); },
+                                           .certificates = [this] { return tls.current(); }});
+  auto socket = admin::admin_server::open(control, settings.server.admin_socket, log,
+                                          [this](std::string_view request, admin::replier reply) {
+                                            if (!checks->run(request, reply)) {
+                                              commands->run(request, std::move(reply));
+                                            }
+                                          });
   if (!socket) {
     return std::unexpected{socket.error()};
   }

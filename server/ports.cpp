@@ -199,12 +199,23 @@ std::expected<std::unique_ptr<ports>, std::string> ports::open(collaborators wit
       return std::unexpected{"cannot listen on " + config::to_string(l.address) + ": " + listening.error()};
     }
     port.listener = std::move(*listening);
+    port.number = port.listener->port();
     with.log.write(log::level::info, "listener.open",
                    {{"address", config::to_string({l.address.host, port.listener->port()})},
                     {"scope", word_of(l.protocol)},
                     {"method", word_of(l.tls)}});
   }
   return made;
+}
+
+std::vector<config::listen_settings> ports::opened() const {
+  std::vector<config::listen_settings> all;
+  all.reserve(ports_.size());
+  for (const auto& p : ports_) {
+    all.push_back(p->as);
+    all.back().address.port = p->number;
+  }
+  return all;
 }
 
 void ports::start() {

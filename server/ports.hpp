@@ -48,12 +48,15 @@ public:
   void start();
   /// Accepts no more. On the first loop.
   void close();
+  /// As configured, with the numbers that the system chose where the configuration left it to. Any thread.
+  [[nodiscard]] std::vector<config::listen_settings> opened() const;
   /// After a reload: limits and proxies for connections to come; the ports stay those that are open.
   void configure(const config::settings&);
 
 private:
   struct port {
     config::listen_settings as;
+    std::uint16_t number = 0;
     std::shared_ptr<const connection::front_settings> front;  // under lock_
     std::unique_ptr<connection::listener> listener;
   };

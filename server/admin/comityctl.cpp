@@ -16,6 +16,7 @@
 #include <string>
 
 #include "server/admin/client.hpp"
+#include "server/admin/comityctl_check.hpp"
 #include "server/admin/commands.hpp"
 #include "server/admin/table.hpp"
 #include "server/auth/authenticator.hpp"
@@ -323,6 +324,9 @@ int main(int argc, char** argv) {
   app.add_flag("--json", c.common.as_json, "print JSON");
   add_user_commands(app, c);
   add_server_commands(app, c);
+  comity::admin::add_check_commands(
+      app, {.ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
+            .as_json = c.common.as_json});
   // Commands run once the whole line is known: options may come behind them.
   app.immediate_callback(false);
   try {
