@@ -22,6 +22,8 @@
 #include "server/auth/authenticator.hpp"
 #include "server/config/config.hpp"
 #include "server/log.hpp"
+#include "server/manual/causes.hpp"
+#include "server/manual/text.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
 #include "tls/crypto.hpp"
 
@@ -29,6 +31,7 @@ namespace {
 
 using json = nlohmann::json;
 namespace config = comity::config;
+namespace connection = comity::connection;
 
 constexpr int done = 0, refused = 1, usage = 2;
 constexpr std::size_t generated_bits = 132;
@@ -310,6 +313,40 @@ void add_server_commands(CLI::App& app, command_line& c) {
   }
 }
 
+/// What the manual says of a cause; it needs no daemon.
+json about(connection::cause c) {
+  const auto [meaning, remedy] = comity::manual::paragraph(c);
+  return {{"cause", to_string(c)}, {"meaning", meaning}, {"remedy", remedy}};
+}
+
+void add_manual_commands(CLI::App& app, command_line& c) {
+  auto* cause = app.add_subcommand("cause", "why a connection failed, by the word of the log, and what to do");
+  std::vector<std::string> words;
+  words.reserve(connection::cause_count);
+  for (std::size_t i = 0; i < connection::cause_count; ++i) {
+    words.emplace_back(to_string(static_cast<connection::cause>(i)));
+  }
+  cause->add_option("word", c.target, "the cause; all of them if left out")
+      ->type_name("CAUSE")
+      ->check(CLI::IsMember(words));
+  cause->callback([&c] {
+    json chosen = json::array();
+    for (std::size_t i = 0; i < connection::cause_count; ++i) {
+      const auto each = static_cast<connection::cause>(i);
+      if (c.target.empty() || c.target == to_string(each)) {
+        chosen.push_back(about(each));
+      }
+    }
+    if (c.common.as_json) {
+      return print(c.target.empty() ? chosen : chosen.front());
+    }
+    for (const auto& each : chosen) {
+      const auto text = each.at("meaning").get<std::string>() + ' ' + each.at("remedy").get<std::string>();
+      std::cout << each.at("cause").get<std::string>() << '\n' << comity::manual::wrapped(text, 80, "    ");
+    }
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -327,6 +364,7 @@ int main(int argc, char** argv) {
   comity::admin::add_check_commands(
       app, {.ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
             .as_json = c.common.as_json});
+  add_manual_commands(app, c);
   // Commands run once the whole line is known: options may come behind them.
   app.immediate_callback(false);
   try {

@@ -6,9 +6,12 @@
 #include "server/config/config.hpp"
 #include "server/config/cross_rules.hpp"
 #include "server/config/options.hpp"
+#include "server/manual/text.hpp"
 
 namespace comity::config {
 namespace {
+
+using manual::roff;
 
 constexpr std::size_t example_columns = 100;
 
@@ -36,27 +39,6 @@ void add_comment(std::string& out, std::string_view text) {
     text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
   }
   out += line + '\n';
-}
-
-/// Text in man macros: its hyphens, backslashes and leading control characters taken literally.
-std::string man(std::string_view text) {
-  std::string out;
-  if (text.starts_with('.') || text.starts_with('\'')) {
-    out += "\\&";
-  }
-  for (const char c : text) {
-    switch (c) {
-      case '\\':
-        out += "\\e";
-        break;
-      case '-':
-        out += "\\-";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
 }
 
 template <class Owner>
@@ -158,7 +140,7 @@ std::string annotated_example() {
 std::string manual_page() {
   std::string out =
       ".\\\" Made from the table of options in server/config/options.cpp; do not edit.\n"
-      ".TH COMITY.TOML 5 \"\" \"Comity\" \"Comity Manual\"\n"
+      ".TH COMITY.TOML 5 \"2026-11-26\" \"Comity\" \"Comity Manual\"\n"
       ".SH NAME\n"
       "comity.toml \\- configuration of the XMPP server comityd\n"
       ".SH SYNOPSIS\n"
@@ -184,12 +166,12 @@ std::string manual_page() {
       "where\n"
       "they concern connections. Certificates are read again as well.\n";
   for (const auto& s : sections()) {
-    out += fmt::format(".SH \"{}\"\n{}\n", man(header(s)), man(s.sentence));
+    out += fmt::format(".SH \"{}\"\n{}\n", roff(header(s)), roff(s.sentence));
     for (const auto* const row : rows_of(s.name)) {
-      out += fmt::format(".TP\n.B {}\n{}\n.br\n", man(row->key), man(row->sentence));
-      out += fmt::format("Takes {}.\n.br\n", man(describe(row->kind)));
+      out += fmt::format(".TP\n.B {}\n{}\n.br\n", roff(row->key), roff(row->sentence));
+      out += fmt::format("Takes {}.\n.br\n", roff(describe(row->kind)));
       const bool required = std::holds_alternative<std::monostate>(row->fallback);
-      out += required ? std::string{"Required."} : fmt::format("Default: {}.", man(written(row->fallback)));
+      out += required ? std::string{"Required."} : fmt::format("Default: {}.", roff(written(row->fallback)));
       out += row->takes_effect == effect::at_restart ? " Change:\n.IR restart .\n" : "\n";
     }
   }
@@ -210,13 +192,14 @@ std::string manual_page() {
       ".EX\n";
   out += "[[host]]\n";
   for (const auto* const row : rows_of("host")) {
-    out += fmt::format("{} = {}\n", man(row->key), man(row->example));
+    out += fmt::format("{} = {}\n", roff(row->key), roff(row->example));
   }
   out +=
       ".EE\n"
       ".SH \"SEE ALSO\"\n"
-      ".BR comityd (8),\n"
-      ".BR comityctl (1)\n";
+      ".BR comityctl (1),\n"
+      ".BR comity-causes (7),\n"
+      ".BR comityd (8)\n";
   return out;
 }
 

@@ -4,11 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
+#include "kept.hpp"
 #include "server/config/options.hpp"
 #include "server/config/values.hpp"
 
@@ -21,24 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 const std::filesystem::path source_directory{COMITY_SOURCE_DIR};
-
-std::string contents(const std::filesystem::path& file) {
-  const std::ifstream in{file, std::ios::binary};
-  EXPECT_TRUE(in) << file;
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-/// Compares a kept file with what it should hold; COMITY_UPDATE=1 writes it instead.
-void expect_kept(const std::filesystem::path& file, const std::string& text) {
-  if (std::getenv("COMITY_UPDATE") != nullptr) {
-    std::ofstream{file, std::ios::binary} << text;
-    return;
-  }
-  ASSERT_TRUE(std::filesystem::exists(file)) << file << " is missing: run this test once with COMITY_UPDATE=1";
-  EXPECT_EQ(contents(file), text) << file << " differs: if the change is meant, run this test with COMITY_UPDATE=1";
-}
 
 std::vector<std::filesystem::path> corpus(std::string_view folder) {
   std::vector<std::filesystem::path> files;

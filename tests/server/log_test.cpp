@@ -440,14 +440,6 @@ std::set<std::string> manual_words() {
   return words;
 }
 
-TEST(DaemonManual, NamesEveryCause) {
-  const auto words = manual_words();
-  for (std::size_t i = 0; i < connection::cause_count; ++i) {
-    const std::string cause{to_string(static_cast<connection::cause>(i))};
-    EXPECT_TRUE(words.contains(cause)) << cause;
-  }
-}
-
 /// Whatever a source gives to a sink as an event ("word.word" right after the level) is explained to the operator.
 TEST(DaemonManual, NamesEveryEventOfTheSources) {
   const auto words = manual_words();
