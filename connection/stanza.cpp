@@ -16,6 +16,8 @@ constexpr std::string_view ns_delay = "urn:xmpp:delay";
 constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
 constexpr std::string_view ns_hints = "urn:xmpp:hints";
 
+constexpr std::string_view declared_namespace = " xmlns='jabber:client'";
+
 constexpr std::size_t kind_count = 3;
 constexpr std::array<std::string_view, kind_count> kind_names{"message", "presence", "iq"};
 
@@ -225,6 +227,18 @@ void stanza::wire(std::string& out) const {
   out.reserve(out.size() + wire_size());
   out += '<';
   out += to_string(kind_);
+  wire_behind_name(out);
+}
+
+void stanza::wire_alone(std::string& out) const {
+  out.reserve(out.size() + wire_alone_size());
+  out += '<';
+  out += to_string(kind_);
+  out += declared_namespace;
+  wire_behind_name(out);
+}
+
+void stanza::wire_behind_name(std::string& out) const {
   if (!to_.empty()) {
     out += " to='";
     xml::append_attribute_value(out, to_.text());
@@ -236,6 +250,10 @@ void stanza::wire(std::string& out) const {
 std::size_t stanza::wire_size() const noexcept {
   constexpr std::size_t around_to = std::string_view{" to=''"}.size();
   return 1 + to_string(kind_).size() + (to_.empty() ? 0U : around_to + written_size(to_.text())) + tail_->size();
+}
+
+std::size_t stanza::wire_alone_size() const noexcept {
+  return wire_size() + declared_namespace.size();
 }
 
 struct stanza_builder::state {

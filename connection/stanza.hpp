@@ -3,7 +3,8 @@
 // Its bytes are serialised once, when it is made, and shared by everybody it is sent to, on any thread. Only `to`
 // differs between recipients, so the wire form is `<kind to='…'` + tail, where the tail (`from`, `id`, `type`, content,
 // end tag) is shared. Nothing of the peer's own bytes is kept: the tail is written by xml::writer from the validated
-// document. A content-namespace element carries no xmlns, so the same bytes serve client and server streams.
+// document. A content-namespace element carries no xmlns, so the same bytes serve client and server streams; a stanza
+// that goes out as a document of its own gets one on the way (wire_alone).
 #pragma once
 
 #include <cstdint>
@@ -90,11 +91,16 @@ public:
   /// Appends the bytes as sent. wire_size() is their exact number.
   void wire(std::string& out) const;
   [[nodiscard]] std::size_t wire_size() const noexcept;
+  /// The same as a document of its own, in jabber:client (RFC 7395 §3.3.3): `<kind xmlns='jabber:client' to='…'` +
+  /// tail.
+  void wire_alone(std::string& out) const;
+  [[nodiscard]] std::size_t wire_alone_size() const noexcept;
 
 private:
   friend class stanza_builder;
   friend struct stanza_making;  // stanza.cpp
   stanza() = default;
+  void wire_behind_name(std::string& out) const;
   stanza_kind kind_ = stanza_kind::message;
   stanza_type type_ = stanza_type::normal;
   stanza_flags flags_;

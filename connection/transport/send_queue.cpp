@@ -2,14 +2,24 @@
 
 #include <utility>
 
+#include "connection/transport/websocket_frames.hpp"
+
 namespace comity::connection {
 
 namespace {
 constexpr std::size_t kept_capacity = 4;  // items an idle queue may keep room for
 }
 
+std::size_t send_queue::size_of(const comity::stanza& s) const noexcept {
+  if (framing_ == stream_framing::tcp) {
+    return s.wire_size();
+  }
+  const auto size = s.wire_alone_size();
+  return websocket::header_size(size) + size;
+}
+
 bool send_queue::push(stanza_ref stanza) {
-  const auto size = stanza->wire_size();
+  const auto size = size_of(*stanza);
   if (bytes_ + size > limit_) {
     return false;
   }
@@ -35,10 +45,13 @@ std::string_view send_queue::next(std::string& scratch, std::size_t at_most) {
   std::size_t taken = 0;
   while (taken < items_.size() && scratch.size() < at_most) {
     const auto& i = items_[taken++];
-    if (i.stanza) {
+    if (!i.stanza) {
+      scratch += i.bytes;
+    } else if (framing_ == stream_framing::tcp) {
       i.stanza->wire(scratch);
     } else {
-      scratch += i.bytes;
+      websocket::append_header(scratch, websocket::opcode::text, i.stanza->wire_alone_size());
+      i.stanza->wire_alone(scratch);
     }
   }
   items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(taken));
@@ -60,7 +73,7 @@ std::vector<stanza_ref> send_queue::take_unstarted() {
     if (!i.stanza) {
       return false;
     }
-    bytes_ -= i.stanza->wire_size();
+    bytes_ -= size_of(*i.stanza);
     taken.push_back(std::move(i.stanza));
     return true;
   });

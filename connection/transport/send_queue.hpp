@@ -1,7 +1,7 @@
 // connection/transport/send_queue.hpp: what waits to be written to one peer, bounded.
 //
-// Stanzas are held by reference until the moment they are written, so one sent to a thousand peers exists once. Pure;
-// belongs to one connection.
+// Stanzas are held by reference until the moment they are written, so one sent to a thousand peers exists once; by the
+// stream's framing each then becomes a WebSocket message. Pure; belongs to one connection.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +10,19 @@
 #include <vector>
 
 #include "connection/stanza.hpp"
+#include "connection/stream_framing.hpp"
 
 namespace comity::connection {
 
 class send_queue {
 public:
-  explicit send_queue(std::size_t limit) noexcept : limit_{limit} {}
+  explicit send_queue(std::size_t limit, stream_framing framing = stream_framing::tcp) noexcept
+      : limit_{limit}, framing_{framing} {}
 
   /// False, and nothing queued, when more than the limit would wait (the reader is too slow).
   [[nodiscard]] bool push(stanza_ref stanza);
-  /// Bytes of our own (headers, nonzas, errors) are never refused: they are few and end with the stream.
+  /// Bytes of our own (headers, nonzas, errors), framed already, are never refused: they are few and end with the
+  /// stream.
   void push(std::string_view bytes);
 
   [[nodiscard]] bool empty() const noexcept { return unsent_.empty() && items_.empty(); }
@@ -45,7 +48,10 @@ private:
     stanza_ref stanza;
     std::string bytes;  // where there is no stanza
   };
+  [[nodiscard]] std::size_t size_of(const comity::stanza&) const noexcept;
+
   std::size_t limit_;
+  stream_framing framing_;
   std::size_t bytes_ = 0;
   std::string unsent_;  // gathered, but not taken by the socket
   std::vector<item> items_;

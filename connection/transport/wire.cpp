@@ -35,12 +35,13 @@ wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t
     : wire{loop, id, tls::stream{descriptor}, queue_limit} {
 }
 
-wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit)
+wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit,
+           stream_framing framing)
     : loop_{loop},
       id_{id},
       socket_{std::make_unique<socket>(loop.loop().context(), stream.descriptor())},
       tls_{std::move(stream)},
-      queue_{queue_limit} {
+      queue_{queue_limit, framing} {
 }
 
 wire::~wire() = default;

@@ -23,7 +23,8 @@ public:
   /// Takes over a connected, non-blocking socket of the connection `id` of `loop`.
   wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t queue_limit);
   /// The same, with what was set up on that socket before.
-  wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit);
+  wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit,
+       stream_framing framing = stream_framing::tcp);
   ~wire();
   wire(const wire&) = delete;
   wire& operator=(const wire&) = delete;

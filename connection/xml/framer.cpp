@@ -91,6 +91,12 @@ bool framer::idle() const noexcept {
   return state_ == state::between || state_ == state::closed;
 }
 
+void framer::begin_document() noexcept {
+  restart();
+  opened_ = true;  // by nothing, so that no end tag and no element can have the name of a header
+  document_ = true;
+}
+
 void framer::refuse(stream_condition condition, bool too_big) noexcept {
   state_ = state::failed;
   condition_ = condition;
@@ -293,7 +299,7 @@ const char* framer::inside_part(const char* at, const char* end) noexcept {
         state_ = state::question;
         token_ = 0;
         // RFC 6120 §11.1: no processing instruction anywhere; "<?xml" is one unless it comes first (THREATS A2).
-        if (opened_ || declared_) {
+        if (declared_ || (opened_ && (!document_ || depth_ != 0))) {
           refuse(stream_condition::restricted_xml);
         }
       } else {

@@ -59,6 +59,10 @@ public:
   void limits(framer_limits l) noexcept { limits_ = l; }
   /// A stream restart (RFC 6120 §4.3.3): as newly made, with the same limits.
   void restart() noexcept { *this = framer{limits_}; }
+  /// What comes next is a document of its own (RFC 7395 §3.3.3): an XML declaration, if any, then one element, which is
+  /// told as a stanza. The limits are those that are set now.
+  void begin_document() noexcept;
+  [[nodiscard]] const framer_limits& limits() const noexcept { return limits_; }
 
 private:
   enum class state : std::uint8_t;
@@ -96,6 +100,7 @@ private:
   bool declares_namespace_ = false;  // the attribute that is coming in
   bool opened_ = false;
   bool declared_ = false;  // an XML declaration has been seen
+  bool document_ = false;  // begin_document() was called: there is no header
 };
 
 }  // namespace comity::xml

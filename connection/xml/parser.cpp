@@ -315,6 +315,7 @@ stream_context context_of(const stream_header& header) {
 struct parser::state {
   std::unique_ptr<session> client;
   std::unique_ptr<session> server;
+  std::unique_ptr<session> bare;
 };
 
 parser::parser() : state_{std::make_unique<state>()} {
@@ -336,7 +337,8 @@ std::expected<void, stream_condition> parser::element(std::string_view bytes, co
                                                       document& out) {
   out.clear();
   std::unique_ptr<session> own;
-  std::unique_ptr<session>& used = !context.common()                 ? own
+  std::unique_ptr<session>& used = context.bare()                    ? state_->bare
+                                   : !context.common()               ? own
                                    : context.content_ns == ns_client ? state_->client
                                    : context.content_ns == ns_server ? state_->server
                                                                      : own;

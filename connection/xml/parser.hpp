@@ -45,6 +45,8 @@ struct stream_context {
   /// "stream" stands for the streams namespace.
   bool binds_stream = true;
   [[nodiscard]] bool common() const noexcept { return namespaces.empty() && binds_stream; }
+  /// Nothing is declared around it: each element is a document of its own (RFC 7395 §3.3.3).
+  [[nodiscard]] bool bare() const noexcept { return content_ns.empty() && namespaces.empty() && !binds_stream; }
 };
 
 /// The context that a header sets up for what comes behind it.

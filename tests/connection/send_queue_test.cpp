@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "connection/transport/websocket_frames.hpp"
+
 namespace comity::connection {
 namespace {
 
@@ -60,6 +62,44 @@ TEST(SendQueue, KeepsAStanzaThatHasBegunWhenTheRestIsGivenUp) {
   q.drop_unstarted();
   q.push("</stream:stream>");
   EXPECT_EQ(drain(q, 7), begun.substr(5) + "</stream:stream>");
+}
+
+// --- WebSocket -------------------------------------------------------------------------------------------------------
+
+TEST(SendQueue, MakesEachStanzaAMessageThatStandsAlone) {  // RFC 7395 §3.3.3; RFC 6455 §5.2: each length of a header
+  for (const std::size_t body : {1U, 20U, 60U, 1000U, 65300U, 65400U, 65500U, 70000U}) {
+    std::string alone;
+    message(body)->wire_alone(alone);
+    EXPECT_EQ(alone.size(), message(body)->wire_alone_size());
+    EXPECT_TRUE(alone.starts_with("<message xmlns='jabber:client' to='b@example.org'")) << alone.substr(0, 80);
+    std::string expected;
+    for (int i = 0; i < 2; ++i) {
+      expected += websocket::frame(websocket::opcode::text, alone) + "pong";
+    }
+    for (const std::size_t a_time : {std::size_t{1}, std::size_t{7}, expected.size()}) {
+      send_queue q{expected.size(), stream_framing::websocket};
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(q.push(message(body)));
+        q.push("pong");
+      }
+      EXPECT_EQ(q.bytes(), expected.size());
+      EXPECT_EQ(drain(q, a_time), expected);
+      EXPECT_EQ(q.bytes(), 0U);
+    }
+  }
+}
+
+TEST(SendQueue, CountsWhatAMessageTakes) {  // THREATS F4: L-1, L, L+1
+  const auto size = 4 + message(200)->wire_alone_size();
+  for (const auto& [limit, fits] : {std::pair{size - 1, false}, std::pair{size, true}, std::pair{size + 1, true}}) {
+    send_queue q{limit, stream_framing::websocket};
+    EXPECT_EQ(q.push(message(200)), fits) << limit;
+  }
+  send_queue q{1U << 20U, stream_framing::websocket};
+  EXPECT_TRUE(q.push(message(200)));
+  q.push("own");
+  EXPECT_EQ(1U, q.take_unstarted().size());
+  EXPECT_EQ(3U, q.bytes());
 }
 
 }  // namespace
