@@ -21,11 +21,13 @@ stream_driver::stream_driver(setup s)
     : loop_{s.loop},
       log_{s.log},
       id_{loop_connections::new_id()},
-      wire_{s.loop, id_, s.tls ? std::move(*s.tls) : tls::stream{s.descriptor}, s.send_queue_bytes},
+      wire_{s.loop, id_, s.tls ? std::move(*s.tls) : tls::stream{s.descriptor}, s.send_queue_bytes,
+            framing_of(s.route.method)},
       address_{std::move(s.address)},
       route_{s.route},
       role_{s.role},
       reader_{s.limits},
+      websocket_{s.route.method == method::websocket ? std::make_unique<websocket_reader>() : nullptr},
       unread_{std::move(s.unread)},
       tls_timeout_{s.tls_timeout},
       linger_time_{s.linger_time},
@@ -34,9 +36,12 @@ stream_driver::stream_driver(setup s)
 }
 
 void stream_driver::open() {
+  count_received(unread_.size());
   if (wire_.tls().encrypted()) {
-    count_received(unread_.size());
     handshake_done();
+  } else if (websocket_) {
+    stage_ = stage::secure;
+    read_secure();
   } else if (route_.method == method::direct_tls) {
     tls_by_ = opened_at_ + tls_timeout_;
     start_handshake();
@@ -104,9 +109,7 @@ void stream_driver::advance() {
       read_secure();
       break;
     case stage::lingering:
-      if (wire_.drained()) {
-        stage_ = stage::over;
-      }
+      linger();
       break;
     case stage::over:
       break;
@@ -187,7 +190,21 @@ void stream_driver::read_again_later() {
 }
 
 std::size_t stream_driver::feed(std::string_view bytes) {
-  return reader_.feed(bytes, loop_.parser(), loop_.document(), *this);
+  if (!websocket_) {
+    return reader_.feed(bytes, loop_.parser(), loop_.document(), *this);
+  }
+  const auto used = websocket_->feed(bytes, reader_, loop_.parser(), loop_.document(), *this);
+  if (websocket_->owes_pong()) {
+    wire_.want_flush();
+  }
+  if (websocket_->closed() && !ended_) {
+    gone();  // RFC 7395 §3.6: without <close/> before it, as a connection that breaks
+  }
+  if (ended_) {
+    websocket_->skip(bytes.substr(used));
+    return bytes.size();
+  }
+  return used;
 }
 
 void stream_driver::count_received(std::size_t bytes) {
@@ -294,7 +311,11 @@ void stream_driver::count_alpn(bool no_overlap) {
 // --- writing and ending ----------------------------------------------------------------------------------------------
 
 void stream_driver::send_bytes(std::string_view bytes) {
-  wire_.queue().push(bytes);
+  if (websocket_) {
+    wire_.queue().push(websocket::frame(websocket::opcode::text, bytes));
+  } else {
+    wire_.queue().push(bytes);
+  }
   wire_.want_flush();
 }
 
@@ -323,14 +344,29 @@ void stream_driver::write() {
     return;
   }
   const auto before = wire_.bytes_sent();
-  const auto flushed = wire_.flush();
+  auto flushed = wire_.flush();
+  if (flushed == wire::flushed::all && answers_ping()) {
+    flushed = wire_.flush();
+  }
   metrics().bytes_sent(route_, wire_.bytes_sent() - before);
   if (flushed == wire::flushed::gone) {
     return transport_gone();
   }
-  if (flushed == wire::flushed::all && stage_ == stage::lingering) {
+  if (flushed == wire::flushed::all && stage_ == stage::lingering && (!websocket_ || websocket_->over())) {
     wire_.say_goodbye();
   }
+}
+
+/// RFC 6455 §5.5.2: a Ping is answered once all that lies before its answer is out.
+bool stream_driver::answers_ping() {
+  if (!websocket_ || ended_) {
+    return false;
+  }
+  const auto pong = websocket_->take_pong();
+  if (pong) {
+    wire_.queue().push(websocket::frame(websocket::opcode::pong, *pong));
+  }
+  return pong.has_value();
 }
 
 void stream_driver::transport_gone() {
@@ -342,14 +378,45 @@ void stream_driver::transport_gone() {
 
 void stream_driver::end(bool abruptly) {
   ended_ = true;
-  unread_ = {};
-  if (abruptly) {
+  const auto unread = std::exchange(unread_, {});
+  // Where the peer has closed the WebSocket before the stream, its Close frame is answered all the same.
+  if (abruptly && !(websocket_ && websocket_->closed() && stage_ == stage::secure)) {
     stage_ = stage::over;
     return;
+  }
+  if (websocket_) {
+    if (abruptly) {
+      wire_.queue().drop_unstarted();
+    }
+    wire_.queue().push(websocket::close_frame(websocket_->answer()));
+    websocket_->skip(unread);
   }
   stage_ = stage::lingering;
   loop_.loop().arm(*this, clock::now() + linger_time_);
   wire_.want_flush();
+}
+
+/// RFC 6455 §7.1.1: the connection ends once each side has said Close; then, as without WebSocket, once the peer has
+/// ended its side of the transport.
+void stream_driver::linger() {
+  while (websocket_ && !websocket_->over()) {
+    const auto buffer = loop_.read_buffer();
+    const auto got = wire_.read(buffer);
+    if (got.status == io_status::want_read || got.status == io_status::want_write) {
+      return;
+    }
+    if (got.status != io_status::done) {
+      stage_ = stage::over;
+      return;
+    }
+    websocket_->skip({buffer.data(), got.bytes});
+    if (websocket_->over() && wire_.queue().empty()) {
+      wire_.say_goodbye();
+    }
+  }
+  if (wire_.drained()) {
+    stage_ = stage::over;
+  }
 }
 
 // --- deadlines -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
-// connection/stream_driver.hpp: what every XML stream over TCP has in common, whoever speaks on it and whichever end
-// this is: bytes, STARTTLS or direct TLS, framing, deadlines, the closing handshake, and its numbers.
+// connection/stream_driver.hpp: what every XML stream has in common, whoever speaks on it and whichever end this is:
+// bytes, STARTTLS or direct TLS, framing, deadlines, the closing handshake, and its numbers.
+//
+// A stream over WebSocket differs in how its parts lie on the bytes and in how it ends, no more: the method chooses.
 //
 // The derived stream holds the conversation. It is given the parts of the peer's stream, one at a time (part_taker),
 // and what becomes of TLS, of time and of the transport; it says what to send, when TLS begins and when all is over.
@@ -24,6 +26,7 @@
 #include "connection/loop_connections.hpp"
 #include "connection/timer_wheel.hpp"
 #include "connection/transport/part_reader.hpp"
+#include "connection/transport/websocket_reader.hpp"
 #include "connection/transport/wire.hpp"
 
 namespace comity::connection {
@@ -48,9 +51,9 @@ public:
     std::chrono::milliseconds tls_timeout{};      // from here, or from <proceed/>, to a finished handshake
     std::chrono::milliseconds linger_time{5000};  // after our last byte, for the peer to close (RFC 6120 §4.4)
     clock::time_point opened_at = clock::now();
-    std::optional<tls::stream> tls =
-        std::nullopt;         // established already, where somebody had to look inside; else open() begins it
-    std::string unread = {};  // what was looked at
+    std::optional<tls::stream> tls = std::nullopt;  // established already, where somebody had to look inside, and on
+                                                    // WebSocket; else open() begins it
+    std::string unread = {};                        // what was looked at
   };
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
@@ -82,8 +85,9 @@ protected:
   // --- what it does --------------------------------------------------------------------------------------------------
 
   /// Begins: on direct TLS with the handshake, or behind it where it is over. Once, after the stream was added to its
-  /// loop.
+  /// loop. A WebSocket without TLS is one that its proxy has decrypted.
   void open();
+  /// Queues an element of ours, a header, or the end of our stream: of WebSocket, one message.
   void send_bytes(std::string_view bytes);
   /// Queues a stanza. Where the reader is too slow for it (THREATS F4), what it has not begun to get is given up, and
   /// so is the stream: dismiss(resource_constraint).
@@ -139,8 +143,8 @@ private:
     clear,      // XML in clear, before STARTTLS
     prelude,    // <proceed/> is out; the ClientHello is awaited
     handshake,  // TLS handshake
-    secure,     // XML under TLS
-    lingering,  // our closing tag is out; what still comes is dropped until the peer closes
+    secure,     // XML under TLS, or where none is to come
+    lingering,  // our closing tag, or Close frame, is out; what still comes is dropped until the peer closes
     over,       // to be removed
   };
 
@@ -160,6 +164,8 @@ private:
   void count_alpn(bool no_overlap);
   void write();
   void transport_gone();
+  void linger();
+  [[nodiscard]] bool answers_ping();
   void arm();
 
   loop_connections& loop_;
@@ -173,8 +179,9 @@ private:
   bool again_ = false;  // another turn of reading is scheduled
   bool ended_ = false;  // end() was called
   part_reader reader_;
-  std::string unread_;                     // decrypted, but not to be looked at before an answer came
-  std::optional<std::string> last_words_;  // upgrade() was called, and its element is not yet off the socket
+  std::unique_ptr<websocket_reader> websocket_;  // null: the parts lie in the bytes themselves
+  std::string unread_;                           // decrypted, but not to be looked at before an answer came
+  std::optional<std::string> last_words_;        // upgrade() was called, and its element is not yet off the socket
   std::chrono::milliseconds tls_timeout_, linger_time_;
   clock::time_point opened_at_, phase_began_;
   std::optional<clock::time_point> deadline_, tls_by_;

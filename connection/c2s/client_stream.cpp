@@ -59,7 +59,8 @@ public:
                        .unread = std::move(socket.unread)}},
         with_{with},
         settings_{std::move(settings)},
-        permit_{std::move(socket.permit)} {}
+        permit_{std::move(socket.permit)},
+        decrypted_by_proxy_{socket.decrypted_by_proxy} {}
 
   ~client_stream() override { leave(); }
 
@@ -68,8 +69,13 @@ public:
     log(log::level::debug, "c2s.accepted");
     stream_facts known;
     known.route = route();
+    known.encrypted = decrypted_by_proxy_;
     negotiation_ = std::make_unique<negotiator>(negotiator_around(std::move(known)));
     deadline(opened_at() + settings_->handshake_timeout);
+    if (route().method == method::websocket && !wire().tls().encrypted() && !decrypted_by_proxy_) {
+      // RFC 7395 §3.9; THREATS B3: nothing is asked for, and so nothing evaluated, in clear.
+      return dismiss(stream_condition::policy_violation, cause::policy, "WebSocket without TLS");
+    }
     open();
   }
 
@@ -317,6 +323,7 @@ private:
   c2s_collaborators with_;
   std::shared_ptr<const c2s_settings> settings_;
   ip_limits::permit permit_;
+  bool decrypted_by_proxy_;
   bool authenticated_ = false;
   bool bound_ = false;
   mechanism authenticated_by_ = mechanism::unknown;

@@ -2,9 +2,10 @@
 //
 // The driver around the pure negotiator: it moves bytes between socket, TLS, framer and parser, performs the
 // negotiator's actions, keeps the deadlines, and, once a resource is bound, hands stanzas to the server and the
-// server's to the client. STARTTLS and direct TLS are the same path; direct TLS merely begins at the handshake. It is
-// owned by its loop's loop_connections and lives on that loop. Negotiation state is dropped once a resource is bound,
-// so what an idle client costs is the descriptor, OpenSSL's own state and a few hundred bytes.
+// server's to the client. STARTTLS, direct TLS and WebSocket are the same path: direct TLS merely begins at the
+// handshake, and WebSocket, whose opening handshake somebody has done before, behind it. It is owned by its loop's
+// loop_connections and lives on that loop. Negotiation state is dropped once a resource is bound, so what an idle
+// client costs is the descriptor, OpenSSL's own state and a few hundred bytes.
 #pragma once
 
 #include <memory>

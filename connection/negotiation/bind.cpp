@@ -6,9 +6,9 @@ namespace comity::connection {
 
 namespace {
 
-std::string refusal(std::string_view id, const bind_refusal& why) {
+std::string refusal(std::string_view id, const bind_refusal& why, const stream_facts& facts) {
   std::string out;
-  xml::writer w{out, xml::ns_client};
+  xml::writer w{out, namespace_around(facts)};
   w.open("iq", xml::ns_client).attribute("type", "error");
   if (!id.empty()) {
     w.attribute("id", id);
@@ -44,10 +44,11 @@ step bind::on(const xml::element& e, const stream_facts& facts) {
     return {{}, step::end{stream_condition::not_authorized, cause::policy, "bind before authentication"}};
   }
   if (id.empty() || e.attribute("type") != "set") {
-    return {refusal(id, {stanza_condition::bad_request, {}, false}), step::nothing{}};
+    return {refusal(id, {stanza_condition::bad_request, {}, false}, facts), step::nothing{}};
   }
   if (facts.bound || asked_) {
-    return {refusal(id, {stanza_condition::not_allowed, {}, false}), step::nothing{}};  // THREATS C7: one a stream
+    return {refusal(id, {stanza_condition::not_allowed, {}, false}, facts),
+            step::nothing{}};  // THREATS C7: one a stream
   }
   id_ = id;
   asked_ = true;
@@ -63,10 +64,10 @@ step bind::on(answer a, const stream_facts& facts) {
   }
   asked_ = false;
   if (!*bound) {
-    return {refusal(id_, bound->error()), step::nothing{}};
+    return {refusal(id_, bound->error(), facts), step::nothing{}};
   }
   std::string out;
-  xml::writer w{out, xml::ns_client};
+  xml::writer w{out, namespace_around(facts)};
   w.open("iq", xml::ns_client).attribute("type", "result").attribute("id", id_);
   w.open("bind", ns_bind).leaf("jid", ns_bind, (*bound)->text()).close().close();
   return {std::move(out), step::bound{std::move(**bound)}};

@@ -13,6 +13,7 @@
 #include "connection/negotiation/domain_flow.hpp"
 #include "connection/s2s/trust.hpp"
 #include "connection/sasl/mechanism.hpp"
+#include "connection/stream_framing.hpp"
 
 namespace comity::connection {
 
@@ -27,7 +28,7 @@ struct stream_limits {
 struct stream_facts {
   connection::route route;           // scope, direction and method of this connection
   std::string local_domain;          // our host the peer addressed; "" before the first header
-  bool encrypted = false;            // TLS is established
+  bool encrypted = false;            // TLS is established, or ends at a proxy that is trusted
   channel_bindings bindings;         // of that TLS
   std::optional<jid> authenticated;  // bare JID of the proven user; of a server, its domain proven by SASL
   std::optional<jid> bound;          // its full JID
@@ -39,6 +40,8 @@ struct stream_facts {
   domain_flows flows;                      // towards us: what the peer may send stanzas for
   bool bidi = false;                       // stanzas go both ways (XEP-0288)
   stream_limits peer_limits;               // what the peer said it takes
+
+  [[nodiscard]] stream_framing framing() const noexcept { return framing_of(route.method); }
 };
 
 }  // namespace comity::connection

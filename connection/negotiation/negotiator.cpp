@@ -22,7 +22,7 @@ negotiator::negotiator(negotiator_settings settings, stream_facts facts)
   if (facts_.bound) {
     state_ = established{};
     opened_ = true;
-  } else if (facts_.route.method == method::direct_tls && !facts_.encrypted) {
+  } else if (facts_.route.method != method::starttls && !facts_.encrypted) {
     state_ = securing{};
   }
 }
@@ -71,7 +71,7 @@ negotiation_actions negotiator::on(negotiation_event happened) {
 // --- legal pairs -----------------------------------------------------------------------------------------------------
 
 void negotiator::handle(expects_header, event::header& e, negotiation_actions& out) {
-  const auto accepted = check_initial_header(e.stream, settings_.content_ns);
+  const auto accepted = check_initial_header(e.stream, settings_.content_ns, facts_.framing());
   if (accepted && accepted->from) {
     peer_from_ = accepted->from->text();
   }
@@ -205,7 +205,7 @@ void negotiator::handle(securing, event::tls_failed& e, negotiation_actions& out
 void negotiator::handle(securing, event::tls_refused&, negotiation_actions& out) {
   // RFC 6120 §5.4.2.2: <failure/>, then the stream and the connection end (E06).
   out.emplace_back(action::send{starttls_failure()});
-  out.emplace_back(action::send{std::string{stream_end}});
+  out.emplace_back(action::send{end_of_stream(facts_.framing())});
   finish({.cause = cause::tls_alert,
           .phase = phase::tls,
           .sent = {},
@@ -284,7 +284,7 @@ void negotiator::end(step::end& why, negotiation_actions& out) {
   if (why.condition) {
     return fail(*why.condition, why.cause, why.text, out);
   }
-  out.emplace_back(action::send{std::string{stream_end}});
+  out.emplace_back(action::send{end_of_stream(facts_.framing())});
   finish(
       {.cause = why.cause, .phase = phase(), .sent = {}, .received = {}, .text = std::move(why.text), .abrupt = false},
       out);
@@ -328,7 +328,7 @@ void negotiator::unclaimed(const xml::element& e, negotiation_actions& out) {
   if (e.ns() == xml::ns_streams) {
     if (e.name() == "error") {
       const auto received = condition_in(e);
-      out.emplace_back(action::send{std::string{stream_end}});
+      out.emplace_back(action::send{end_of_stream(facts_.framing())});
       return finish({.cause = cause::stream_error,
                      .phase = phase(),
                      .sent = {},
@@ -371,7 +371,7 @@ void negotiator::take_stanza(const xml::element& e, negotiation_actions& out) {
 
 void negotiator::ends(event::peer_closed&, negotiation_actions& out) {
   if (opened_) {
-    out.emplace_back(action::send{std::string{stream_end}});  // RFC 6120 §4.4: answered in kind
+    out.emplace_back(action::send{end_of_stream(facts_.framing())});  // RFC 6120 §4.4: answered in kind
   }
   finish({.cause = refused_.value_or(cause::peer_closed),
           .phase = phase(),
@@ -409,7 +409,7 @@ void negotiator::ends(event::dismissed& e, negotiation_actions& out) {
     return fail(*e.condition, e.cause, e.text, out);
   }
   if (opened_) {
-    out.emplace_back(action::send{std::string{stream_end}});
+    out.emplace_back(action::send{end_of_stream(facts_.framing())});
   }
   finish({.cause = e.cause, .phase = phase(), .sent = {}, .received = {}, .text = std::move(e.text), .abrupt = false},
          out);
@@ -434,8 +434,8 @@ void negotiator::unexpected(negotiation_actions& out) {
 }
 
 void negotiator::send_features(negotiation_actions& out) const {
-  std::string features = "<stream:features>";
-  xml::writer w{features, settings_.content_ns};
+  auto features = start_of("features", facts_.framing());
+  xml::writer w{features, namespace_around(facts_)};
   for (const auto& feature : settings_.features) {
     if (feature->offered(facts_)) {
       feature->advertise(w, facts_);
@@ -454,14 +454,15 @@ void negotiator::open_if_needed(negotiation_actions& out) {
   }
   const auto& from = facts_.local_domain.empty() ? settings_.default_domain : facts_.local_domain;
   facts_.stream_id = settings_.new_stream_id();
-  out.emplace_back(action::send{write({settings_.content_ns, from, std::string_view{peer_from_}, facts_.stream_id})});
+  out.emplace_back(action::send{
+      write({settings_.content_ns, from, std::string_view{peer_from_}, facts_.stream_id}, facts_.framing())});
 }
 
 void negotiator::fail(stream_condition condition, cause why, std::string_view text, negotiation_actions& out,
                       bool too_big) {
   open_if_needed(out);  // RFC 6120 §4.9.1.3: an error is sent inside an opened stream (H03)
-  out.emplace_back(action::send{write_stream_error(condition, {}, too_big)});
-  out.emplace_back(action::send{std::string{stream_end}});
+  out.emplace_back(action::send{write_stream_error(condition, {}, too_big, facts_.framing())});
+  out.emplace_back(action::send{end_of_stream(facts_.framing())});
   finish(
       {.cause = why, .phase = phase(), .sent = condition, .received = {}, .text = std::string{text}, .abrupt = false},
       out);

@@ -59,9 +59,9 @@ struct negotiator_settings {
 
 class negotiator {
 public:
-  /// `facts` says what is known before the first byte. On the route of direct TLS the machine starts out securing, and
-  /// is told tls_done before anything else. With a bound user in it the machine starts out established, to answer what
-  /// a client still asks of features then.
+  /// `facts` says what is known before the first byte. Where the method has TLS before it (direct TLS, WebSocket) and
+  /// nothing is encrypted yet, the machine starts out securing, and is told tls_done before anything else. With a bound
+  /// user in it the machine starts out established, to answer what a client still asks of features then.
   negotiator(negotiator_settings settings, stream_facts facts);
 
   [[nodiscard]] negotiation_actions on(negotiation_event);

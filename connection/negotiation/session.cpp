@@ -20,7 +20,7 @@ step session::on(const xml::element& e, const stream_facts& facts) {
     return {{}, step::end{stream_condition::not_authorized, cause::policy, "session before binding"}};
   }
   std::string out;
-  xml::writer w{out, xml::ns_client};
+  xml::writer w{out, namespace_around(facts)};
   w.open("iq", xml::ns_client).attribute("type", "result").attribute("id", e.attribute("id").value_or(""));
   if (const auto asked = e.attribute("to")) {
     w.attribute("from", *asked);  // RFC 6120 §8.1.2.1: whom it was asked of

@@ -128,6 +128,10 @@ struct step {
   consequence then;
 };
 
+/// The namespace in force around a first-level element of ours, where a writer begins: none where each is a document of
+/// its own (RFC 7395 §3.3.3).
+[[nodiscard]] std::string_view namespace_around(const stream_facts&) noexcept;
+
 class stream_feature {
 public:
   virtual ~stream_feature() = default;

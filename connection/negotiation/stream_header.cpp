@@ -32,7 +32,10 @@ std::optional<unsigned> major_version(std::string_view version) {
 }
 
 /// Up to the quote behind the language.
-std::string begin_header(std::string_view content_ns) {
+std::string begin_header(std::string_view content_ns, stream_framing framing = stream_framing::tcp) {
+  if (framing == stream_framing::websocket) {
+    return "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0' xml:lang='en";
+  }
   std::string out = "<?xml version='1.0'?><stream:stream xmlns='";
   out += content_ns;
   out += "' xmlns:stream='http://etherx.jabber.org/streams";
@@ -46,13 +49,15 @@ std::string begin_header(std::string_view content_ns) {
 }  // namespace
 
 std::expected<accepted_header, stream_condition> check_initial_header(const xml::stream_header& header,
-                                                                      std::string_view content_ns) {
+                                                                      std::string_view content_ns,
+                                                                      stream_framing framing) {
   using enum stream_condition;
-  // RFC 6120 §4.9.3.10: the stream's namespace or the content namespace is not one we have.
-  if (header.ns != xml::ns_streams || header.content_ns != content_ns) {
+  const bool framed = framing == stream_framing::websocket;
+  // RFC 6120 §4.9.3.10: the stream's namespace or the content namespace is not one we have; RFC 7395 §3.3.2.
+  if (framed ? header.ns != ns_framing : header.ns != xml::ns_streams || header.content_ns != content_ns) {
     return std::unexpected{invalid_namespace};
   }
-  if (header.name != "stream") {
+  if (header.name != (framed ? "open" : "stream")) {
     return std::unexpected{bad_format};
   }
   // RFC 6120 §4.7.5: without a version the peer is older than 1.0 and knows no features; we have nothing for it (H08).
@@ -111,8 +116,8 @@ std::string write(const initial_header& h) {
   return out;
 }
 
-std::string write(const response_header& h) {
-  std::string out = begin_header(h.content_ns);
+std::string write(const response_header& h, stream_framing framing) {
+  std::string out = begin_header(h.content_ns, framing);
   out += "' id='";
   out += h.id;
   out += "' from='";
@@ -121,17 +126,32 @@ std::string write(const response_header& h) {
     out += "' to='";
     xml::append_attribute_value(out, h.to);
   }
-  out += "'>";
+  out += framing == stream_framing::websocket ? "'/>" : "'>";
   return out;
+}
+
+std::string start_of(std::string_view name, stream_framing framing) {
+  std::string out = "<stream:";
+  out += name;
+  if (framing == stream_framing::websocket) {
+    out += " xmlns:stream='http://etherx.jabber.org/streams'";
+  }
+  return out += '>';
+}
+
+std::string end_of_stream(stream_framing framing) {
+  return std::string{framing == stream_framing::websocket ? "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"
+                                                          : stream_end};
 }
 
 std::string new_stream_id() {
   return tls::random_token(132);
 }
 
-std::string write_stream_error(stream_condition condition, std::string_view text, bool stanza_too_big) {
+std::string write_stream_error(stream_condition condition, std::string_view text, bool stanza_too_big,
+                               stream_framing framing) {
   static constexpr std::string_view ns = "urn:ietf:params:xml:ns:xmpp-streams";
-  std::string out = "<stream:error>";
+  std::string out = start_of("error", framing);
   xml::writer w{out, xml::ns_client};
   w.leaf(to_string(condition), ns);
   if (!text.empty()) {

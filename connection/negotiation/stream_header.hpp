@@ -9,6 +9,7 @@
 
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
+#include "connection/stream_framing.hpp"
 #include "connection/vocabulary.hpp"
 #include "connection/xml/document.hpp"
 #include "connection/xml/parser.hpp"
@@ -21,20 +22,21 @@ struct accepted_header {
   std::optional<jid> from;
 };
 
-/// Checks an initial header of a client stream. The order of checks is that of RFC 6120 §4.7–4.9: namespaces, version,
-/// then addresses. Whether the domain is hosted is the caller's question. The error is the stream error to send.
-[[nodiscard]] std::expected<accepted_header, stream_condition> check_initial_header(const xml::stream_header&,
-                                                                                    std::string_view content_ns);
+/// Checks an initial header of a client stream, or the <open/> of RFC 7395 §3.4 in its place. The order of checks is
+/// that of RFC 6120 §4.7–4.9: namespaces, version, then addresses. Whether the domain is hosted is the caller's
+/// question. The error is the stream error to send.
+[[nodiscard]] std::expected<accepted_header, stream_condition> check_initial_header(
+    const xml::stream_header&, std::string_view content_ns, stream_framing = stream_framing::tcp);
 
-/// Our header in answer (RFC 6120 §4.7.1–4.7.4), XML declaration included. On a stream between servers it declares the
-/// prefix "db" (XEP-0220 §2.3).
+/// Our header in answer (RFC 6120 §4.7.1–4.7.4), XML declaration included, or <open/>. On a stream between servers it
+/// declares the prefix "db" (XEP-0220 §2.3).
 struct response_header {
   std::string_view content_ns;
   std::string_view from;  // the domain the peer asked for where we host it, else our first one
   std::string_view to;    // the peer's `from`, "" where it gave none
   std::string_view id;
 };
-[[nodiscard]] std::string write(const response_header&);
+[[nodiscard]] std::string write(const response_header&, stream_framing = stream_framing::tcp);
 
 /// Our header of a stream to another server (RFC 6120 §4.7, H01): both domains, no id.
 struct initial_header {
@@ -57,7 +59,11 @@ struct answered_header {
 [[nodiscard]] std::string new_stream_id();
 
 /// <stream:error> with that condition (RFC 6120 §4.9), without the closing tag of the stream.
-[[nodiscard]] std::string write_stream_error(stream_condition, std::string_view text, bool stanza_too_big);
+[[nodiscard]] std::string write_stream_error(stream_condition, std::string_view text, bool stanza_too_big,
+                                             stream_framing = stream_framing::tcp);
+
+/// The start tag of <stream:NAME>, where the prefix is declared by nothing else (RFC 7395 §3.3.3) with its declaration.
+[[nodiscard]] std::string start_of(std::string_view name, stream_framing);
 
 /// The condition inside a <stream:error/> of the peer; undefined_condition where we know none of it.
 [[nodiscard]] stream_condition condition_in(const xml::element& stream_error);
@@ -65,5 +71,7 @@ struct answered_header {
 [[nodiscard]] cause cause_of(stream_condition) noexcept;
 
 inline constexpr std::string_view stream_end = "</stream:stream>";
+/// The end of a stream; RFC 7395 §3.6: <close/>.
+[[nodiscard]] std::string end_of_stream(stream_framing);
 
 }  // namespace comity::connection

@@ -213,8 +213,10 @@ protected:
 
   static inline std::unique_ptr<fakes::folder> folder_;
   static inline std::vector<tls::host_certificate> certificates_;
-  connection_metrics metrics_{
-      1, {{scope::c2s, direction::inbound, method::starttls}, {scope::c2s, direction::inbound, method::direct_tls}}};
+  connection_metrics metrics_{1,
+                              {{scope::c2s, direction::inbound, method::starttls},
+                               {scope::c2s, direction::inbound, method::direct_tls},
+                               {scope::c2s, direction::inbound, method::websocket}}};
   loop loop_{0, metrics_.cell(0)};
   loop_connections all_{loop_};
   ip_limits limits_{1000, 1000};

@@ -64,6 +64,13 @@ public:
     got_.erase(0, end);
     return heard;
   }
+  /// Whatever comes next; "" where the other side ended.
+  std::string hear_some() {
+    if (got_.empty()) {
+      take();
+    }
+    return std::exchange(got_, {});
+  }
   /// All until the other side ends.
   std::string hear_out() {
     while (take()) {
