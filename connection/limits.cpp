@@ -42,8 +42,11 @@ ip_limits::key ip_limits::key_of(const dns::address& address) noexcept {
   return address.v4() ? ipv4_mark | number(bytes) : number(bytes.first(prefix_bytes));
 }
 
-ip_limits::ip_limits(std::uint32_t connections, std::uint32_t unauthenticated) noexcept
-    : connections_limit_{connections}, unauthenticated_limit_{unauthenticated}, salt_{random_salt()} {
+ip_limits::ip_limits(std::uint32_t connections, std::uint32_t unauthenticated, std::uint32_t total) noexcept
+    : connections_limit_{connections},
+      unauthenticated_limit_{unauthenticated},
+      salt_{random_salt()},
+      total_limit_{total} {
 }
 
 void ip_limits::configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept {
@@ -51,16 +54,20 @@ void ip_limits::configure(std::uint32_t connections, std::uint32_t unauthenticat
   unauthenticated_limit_.store(unauthenticated, std::memory_order_relaxed);
 }
 
-std::optional<ip_limits::permit> ip_limits::admit(key k) {
+std::expected<ip_limits::permit, rejection> ip_limits::admit(key k) {
   k = mix(k, salt_);
   const std::lock_guard lock{lock_};
   const auto found = counts_.find(k);
   const counts now = found == counts_.end() ? counts{} : found->second;
   if (now.connections >= connections_limit_.load(std::memory_order_relaxed) ||
       now.unauthenticated >= unauthenticated_limit_.load(std::memory_order_relaxed)) {
-    return std::nullopt;
+    return std::unexpected{rejection::per_ip_limit};
+  }
+  if (total_ >= total_limit_) {
+    return std::unexpected{rejection::global_limit};
   }
   counts_[k] = {now.connections + 1, now.unauthenticated + 1};
+  ++total_;
   return permit{*this, k};
 }
 
@@ -93,6 +100,7 @@ void ip_limits::permit::release() noexcept {
   }
   const std::lock_guard lock{owner->lock_};
   const auto found = owner->counts_.find(key_);
+  --owner->total_;
   found->second.unauthenticated -= unauthenticated_ ? 1 : 0;
   if (--found->second.connections == 0) {
     owner->counts_.erase(found);

@@ -1,5 +1,5 @@
-// connection/limits.hpp: how many connections one address may have (RFC 6120 §13.12 (1), THREATS G1), as move-only
-// permits.
+// connection/limits.hpp: how many connections one address may have (RFC 6120 §13.12 (1), THREATS G1), and all of them
+// together (THREATS G4), as move-only permits.
 //
 // IPv4 addresses count one by one (IPv4-mapped ones as IPv4); IPv6 addresses by their /64, which is what one customer
 // has. Shared by all listeners and loops. A permit gives back what it holds when it goes, however that comes.
@@ -8,11 +8,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <expected>
+#include <limits>
 #include <mutex>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "connection/vocabulary.hpp"
 #include "dns/answer.hpp"
 
 namespace comity::connection {
@@ -44,11 +46,14 @@ public:
     bool unauthenticated_ = false;
   };
 
-  ip_limits(std::uint32_t connections, std::uint32_t unauthenticated) noexcept;
-  /// New limits hold for connections to come.
+  static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
+
+  /// `connections`, `unauthenticated`: of one address; `total`: of all, for as long as the process lives.
+  ip_limits(std::uint32_t connections, std::uint32_t unauthenticated, std::uint32_t total = unlimited) noexcept;
+  /// New limits of one address hold for connections to come.
   void configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept;
-  /// nullopt: that address has as many as it may have. Any thread.
-  [[nodiscard]] std::optional<permit> admit(key);
+  /// Or what is against it: that address, or all together, have as many as they may have. Any thread.
+  [[nodiscard]] std::expected<permit, rejection> admit(key);
   /// Addresses counted at present, for tests.
   [[nodiscard]] std::size_t addresses() const;
 
@@ -62,6 +67,8 @@ private:
   mutable std::mutex lock_;
   std::uint64_t salt_;  // keys come from strangers: no chosen collisions (THREATS G9)
   std::unordered_map<key, counts> counts_;
+  std::uint32_t total_limit_;
+  std::uint32_t total_ = 0;
 };
 
 }  // namespace comity::connection

@@ -11,7 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "connection/connection_metrics.hpp"
 #include "connection/transport/ip_endpoint.hpp"
 #include "connection/transport/tcp_connect.hpp"
 #include "connection/transport/tcp_options.hpp"
@@ -33,11 +32,11 @@ std::string reason(int error) {
 
 struct listener::state : std::enable_shared_from_this<listener::state> {
   // Shared because a wait that close() cancels still calls back once.
-  state(collaborators w, int socket, connection::method m, taker t, std::vector<address_block> p)
+  state(collaborators w, int socket, route u, taker t, std::vector<address_block> p)
       : with{w},
         descriptor{w.loop.context(), socket},
         rest{w.loop.context()},
-        method{m},
+        usual{u},
         take{std::move(t)},
         proxies{std::move(p)} {}
 
@@ -53,9 +52,7 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
   void accept() {
     for (unsigned turn = 0; turn < accepts_a_turn; ++turn) {
       sockaddr_storage from{};
-      socklen_t size = sizeof from;
-      const int socket = ::accept4(descriptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &size,
-                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int socket = next(from);
       if (socket < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
           return rest_a_while(errno);
@@ -71,6 +68,12 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
     wait();
   }
 
+  int next(sockaddr_storage& from) {
+    socklen_t size = sizeof from;
+    return ::accept4(descriptor.native_handle(), reinterpret_cast<sockaddr*>(&from), &size,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+  }
+
   void admit(int socket, const sockaddr_storage& from) {
     const auto client = from_system(from);
     if (!client) {
@@ -78,22 +81,42 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
       return;
     }
     const bool proxy = std::ranges::any_of(proxies, [&](const auto& b) { return b.contains(client->ip.bytes()); });
-    auto permit = proxy ? std::optional{ip_limits::permit{}} : with.limits.admit(ip_limits::key_of(client->ip));
+    auto permit = proxy ? ip_limits::permit{} : with.limits.admit(ip_limits::key_of(client->ip));
     if (!permit) {
-      // RFC 6120 §13.12: refused before a stream exists, so there is nobody to tell (XEP-0205).
-      with.loop.metrics().rejected(scope::c2s, rejection::per_ip_limit);
-      with.log.write(
-          log::level::debug, "c2s.rejected",
-          {{"address", endpoint_text(client->ip, client->port)}, {"cause", to_string(rejection::per_ip_limit)}});
-      ::close(socket);
-      return;
+      return refuse(socket, *client, permit.error());
     }
     set_tcp_options(socket);
     take({.descriptor = socket,
           .address = endpoint_text(client->ip, client->port),
-          .method = method,
+          .method = usual.method,
           .permit = std::move(*permit),
           .ip = client->ip});
+  }
+
+  /// RFC 6120 §13.12: before a stream exists, so there is nobody to tell (XEP-0205).
+  void refuse(int socket, const ip_endpoint& client, rejection why) {
+    with.loop.metrics().rejected(usual.scope, why);
+    with.log.write(log::level::debug, usual.scope == scope::c2s ? "c2s.rejected" : "s2s.rejected",
+                   {{"address", endpoint_text(client.ip, client.port)}, {"cause", to_string(why)}});
+    ::close(socket);
+  }
+
+  void close() {
+    if (!descriptor.is_open()) {
+      return;
+    }
+    rest.cancel();
+    // The system would reset these without a word of who they were.
+    sockaddr_storage from{};
+    for (int socket = next(from); socket >= 0; socket = next(from)) {
+      if (const auto client = from_system(from)) {
+        refuse(socket, *client, rejection::draining);
+      } else {
+        ::close(socket);
+      }
+    }
+    std::error_code ignored;
+    descriptor.close(ignored);
   }
 
   void rest_a_while(int error) {
@@ -111,15 +134,15 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
   collaborators with;
   asio::posix::stream_descriptor descriptor;
   asio::steady_timer rest;
-  connection::method method;
+  route usual;
   taker take;
   std::vector<address_block> proxies;
   bool paused = false;
 };
 
 std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborators with, const std::string& host,
-                                                                     std::uint16_t port, connection::method method,
-                                                                     taker take, std::vector<address_block> proxies) {
+                                                                     std::uint16_t port, route usual, taker take,
+                                                                     std::vector<address_block> proxies) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
@@ -144,7 +167,7 @@ std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborato
     return std::unexpected{reason(error)};
   }
   return std::unique_ptr<listener>{
-      new listener{std::make_shared<state>(with, socket, method, std::move(take), std::move(proxies))}};
+      new listener{std::make_shared<state>(with, socket, usual, std::move(take), std::move(proxies))}};
 }
 
 listener::listener(std::shared_ptr<state> s) noexcept : state_{std::move(s)} {
@@ -159,9 +182,7 @@ void listener::start() {
 }
 
 void listener::close() {
-  std::error_code ignored;
-  state_->rest.cancel();
-  state_->descriptor.close(ignored);
+  state_->close();
 }
 
 std::uint16_t listener::port() const noexcept {

@@ -1,8 +1,8 @@
 // connection/listener.hpp: a listening socket, and what happens to what it accepts.
 //
 // Accepts on one loop and hands each socket to the loop with the fewest connections. Refuses at once, before a stream,
-// what is over a per-address limit or comes while draining. Out of descriptors it pauses and tries again soon, keeping
-// the port open (THREATS G4).
+// what is over the limit of its address or of all, or is still to be accepted when the port closes. Out of descriptors
+// all the same, it pauses and tries again soon, keeping the port open (THREATS G4).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "connection/accepted_socket.hpp"
+#include "connection/connection_metrics.hpp"
 #include "connection/limits.hpp"
 #include "connection/log.hpp"
 #include "connection/loop.hpp"
@@ -33,10 +34,11 @@ public:
   };
 
   /// Binds and listens at once. `host` is numeric ("::" takes IPv4 too). The error says what failed: "address already
-  /// in use". What comes from one of `proxies` is handed on without a permit: whom it counts for is not known yet. Any
-  /// thread before the loop runs, else the loop's thread.
+  /// in use". `usual` is what a connection counts as until more of it is known. What comes from one of `proxies` is
+  /// handed on without a permit: whom it counts for is not known yet. Any thread before the loop runs, else the loop's
+  /// thread.
   [[nodiscard]] static std::expected<std::unique_ptr<listener>, std::string> open(
-      collaborators, const std::string& host, std::uint16_t port, connection::method, taker take,
+      collaborators, const std::string& host, std::uint16_t port, route usual, taker take,
       std::vector<address_block> proxies = {});
   ~listener();
   listener(const listener&) = delete;
@@ -44,7 +46,7 @@ public:
 
   /// Begins to accept. Loop thread, or before the loop runs.
   void start();
-  /// Closes the port; nothing more is accepted. Loop thread.
+  /// Closes the port; nothing more is accepted, and who waits to be is refused. Loop thread.
   void close();
   /// The port in use, also where 0 was asked for.
   [[nodiscard]] std::uint16_t port() const noexcept;

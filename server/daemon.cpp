@@ -1,7 +1,9 @@
 #include "server/daemon.hpp"
 
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <asio.hpp>
 #include <atomic>
 #include <csignal>
@@ -70,6 +72,18 @@ unsigned loops_for(unsigned configured) {
   return configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
 }
 
+/// A connection takes a descriptor. Some are left for the store, names, the log and whoever asks how we are, and for
+/// connections that we open (THREATS G4).
+std::uint32_t connections_at_most() {
+  constexpr rlim_t least = 64, share = 16;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connection::ip_limits::unlimited) {
+    return connection::ip_limits::unlimited;
+  }
+  const auto reserved = std::min(std::max(least, limit.rlim_cur / share), limit.rlim_cur / 2);
+  return static_cast<std::uint32_t>(limit.rlim_cur - reserved);
+}
+
 }  // namespace
 
 struct daemon::parts {
@@ -78,7 +92,7 @@ struct daemon::parts {
         log{l},
         metrics{loops_for(settings.server.threads), routes_of(settings)},
         loops{loops_for(settings.server.threads), metrics},
-        limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip},
+        limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
         signals{control, SIGTERM, SIGINT, SIGHUP} {}
   ~parts() { close(); }
   parts(const parts&) = delete;

@@ -91,13 +91,17 @@ void collect_process(std::vector<MetricFamily>& out) {
   out.push_back(single("process_start_time_seconds", "Start of the process, in seconds since the epoch.",
                        MetricType::Gauge, booted + number(fields, start) / ticks));
   out.push_back(single("process_threads", "Threads of the process.", MetricType::Gauge, number(fields, threads)));
+  rlimit limit{};
+  (void)::getrlimit(RLIMIT_AS, &limit);
+  // -1 is what the exposition of process metrics has for "no limit".
+  out.push_back(single("process_virtual_memory_max_bytes", "Virtual memory the process may have.", MetricType::Gauge,
+                       limit.rlim_cur == RLIM_INFINITY ? -1 : static_cast<double>(limit.rlim_cur)));
   std::error_code fault;
   double open = -1;  // the one that lists them
   for (std::filesystem::directory_iterator i{"/proc/self/fd", fault}, end; !fault && i != end; i.increment(fault)) {
     ++open;
   }
   out.push_back(single("process_open_fds", "Open file descriptors.", MetricType::Gauge, open));
-  rlimit limit{};
   (void)::getrlimit(RLIMIT_NOFILE, &limit);
   out.push_back(single("process_max_fds", "File descriptors the process may open.", MetricType::Gauge,
                        static_cast<double>(limit.rlim_cur)));

@@ -190,7 +190,9 @@ std::expected<std::unique_ptr<ports>, std::string> ports::open(collaborators wit
     auto& port = *made->ports_.emplace_back(std::make_unique<ports::port>());
     port.as = l;
     port.front = front_of(l, all);
-    const auto usual = l.tls == listen_tls::starttls ? method::starttls : method::direct_tls;
+    const connection::route usual{l.protocol == listen_protocol::s2s ? scope::s2s : scope::c2s,
+                                  connection::direction::inbound,
+                                  l.tls == listen_tls::starttls ? method::starttls : method::direct_tls};
     auto listening = connection::listener::open(
         {with.loops.loop(0), with.limits, with.log}, l.address.host, l.address.port, usual,
         [self = made.get(), &port](connection::accepted_socket s) { self->take(port, std::move(s)); },

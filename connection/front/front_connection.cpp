@@ -189,9 +189,9 @@ private:
     }
     auto permit = with_.limits.admit(ip_limits::key_of(*client_.ip));
     if (!permit) {
-      with_.loop.metrics().rejected(presumed().scope, rejection::per_ip_limit);
+      with_.loop.metrics().rejected(presumed().scope, permit.error());
       with_.log.write(log::level::debug, "front.rejected",
-                      {{"address", client_.address}, {"cause", to_string(rejection::per_ip_limit)}});
+                      {{"address", client_.address}, {"cause", to_string(permit.error())}});
       return over();
     }
     client_.permit = std::move(*permit);

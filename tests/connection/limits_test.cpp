@@ -55,6 +55,23 @@ TEST(IpLimits, CountsUnauthenticatedOnesApart) {
   EXPECT_FALSE(limits.admit(key("192.0.2.1")));
 }
 
+TEST(IpLimits, AdmitsNoMoreInAllThanTheProcessCanHold) {  // THREATS G4: L-1, L, L+1
+  ip_limits limits{2, 2, 3};
+  std::vector<ip_limits::permit> held;
+  for (const auto* address : {"192.0.2.1", "192.0.2.1", "192.0.2.2"}) {
+    auto p = limits.admit(key(address));
+    ASSERT_TRUE(p) << address;
+    p->authenticated();
+    held.push_back(std::move(*p));
+  }
+  EXPECT_EQ(rejection::global_limit, limits.admit(key("192.0.2.3")).error());
+  EXPECT_EQ(rejection::per_ip_limit, limits.admit(key("192.0.2.1")).error());  // the nearer reason
+  EXPECT_EQ(limits.addresses(), 2U);                                           // who is refused leaves nothing behind
+  held.pop_back();
+  EXPECT_TRUE(limits.admit(key("192.0.2.3")));
+  EXPECT_TRUE(limits.admit(key("192.0.2.4")));  // that one has gone again
+}
+
 TEST(IpLimits, TellsAddressesApartAsTheirOwnersAre) {
   EXPECT_EQ(key("::ffff:192.0.2.1"), key("192.0.2.1"));
   EXPECT_NE(key("192.0.2.1"), key("192.0.2.2"));

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/tcp.h>
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 
 #include <asio.hpp>
 #include <optional>
@@ -30,7 +32,7 @@ protected:
     }
   }
   auto opened(const std::string& host, std::uint16_t port) {
-    return listener::open({.loop = loop_, .limits = limits_, .log = log_}, host, port, method::direct_tls,
+    return listener::open({.loop = loop_, .limits = limits_, .log = log_}, host, port, usual_,
                           [this](accepted_socket s) { taken_.push_back(std::move(s)); });
   }
   void open(const std::string& host = "127.0.0.1") {
@@ -63,9 +65,23 @@ protected:
     return "127.0.0.1:" + std::to_string(ntohs(own.sin_port));
   }
 
-  connection_metrics metrics_{1, {}};
+  /// comity_connections_rejected_total of that scope and cause.
+  [[nodiscard]] double rejected(const std::string& scope, const std::string& cause) const {
+    for (const auto& family : metrics_.collectable()->Collect()) {
+      for (const auto& m : family.metric) {
+        if (family.name == "comity_connections_rejected_total" && m.label[0].value == scope &&
+            m.label[1].value == cause) {
+          return m.counter.value;
+        }
+      }
+    }
+    return -1;
+  }
+
+  route usual_{scope::c2s, direction::inbound, method::direct_tls};
+  connection_metrics metrics_{1, {usual_, {scope::s2s, direction::inbound, method::starttls}}};
   loop loop_{0, metrics_.cell(0)};
-  ip_limits limits_{1000, 1000};
+  ip_limits limits_{1000, 1000, 200};
   fakes::recording_log log_;
   std::vector<accepted_socket> taken_;
   std::unique_ptr<listener> listener_;
@@ -149,11 +165,27 @@ TEST_F(Listener, RefusesAnAddressThatHasAsManyAsItMay) {  // L07, THREATS G1: L-
   EXPECT_THAT(taken_, SizeIs(3));
   EXPECT_EQ(1U, log_.count("c2s.rejected"));
   EXPECT_EQ("c2s.rejected address=" + own_address(over) + " cause=per_ip_limit", log_.lines().back());
+  EXPECT_EQ(1, rejected("c2s", "per_ip_limit"));
 
   ::close(taken_.back().descriptor);
   taken_.pop_back();  // its permit goes with it
   const auto next = connect();
   EXPECT_TRUE(takes(3));
+}
+
+TEST_F(Listener, RefusesWhatIsMoreThanTheProcessCanHold) {  // THREATS G4: L, L+1
+  usual_ = {scope::s2s, direction::inbound, method::starttls};
+  open();
+  std::vector<socket_peer> peers;
+  for (int i = 0; i < 200; ++i) {
+    peers.push_back(connect());
+  }
+  ASSERT_TRUE(takes(200));
+  auto over = connect();
+  EXPECT_EQ("", over.hear_out());
+  EXPECT_EQ("s2s.rejected address=" + own_address(over) + " cause=global_limit", log_.lines().back());
+  EXPECT_EQ(1, rejected("s2s", "global_limit"));
+  EXPECT_EQ(0, rejected("c2s", "global_limit"));
 }
 
 TEST_F(Listener, RefusesAnAddressThatHasTooManyWithoutALogin) {  // L07, THREATS G1
@@ -201,10 +233,14 @@ TEST_F(Listener, RestsWithoutDescriptorsAndKeepsThePort) {  // THREATS G4, X12
 TEST_F(Listener, OnceClosedTakesNobody) {
   open();
   const auto waiting = connect();
+  const auto another = connect();
   const auto port = listener_->port();
   listener_->close();
   settle();
   EXPECT_THAT(taken_, IsEmpty());
+  EXPECT_EQ(2, rejected("c2s", "draining"));  // they had been answered by the system, and are told
+  EXPECT_THAT(log_.lines(), ElementsAre("c2s.rejected address=" + own_address(waiting) + " cause=draining",
+                                        "c2s.rejected address=" + own_address(another) + " cause=draining"));
   EXPECT_TRUE(opened("127.0.0.1", port));
   listener_->close();  // twice is once
 }

@@ -125,7 +125,7 @@ protected:
 
   void open() {
     auto opened = listener::open(
-        {loop_, limits_, log_}, "127.0.0.1", 0, method::direct_tls,
+        {loop_, limits_, log_}, "127.0.0.1", 0, route{scope::c2s, direction::inbound, method::direct_tls},
         [this, settings = std::make_shared<const front_settings>(settings_)](accepted_socket s) {
           serve_front({all_, limits_, context_, log_, takers_}, settings, std::move(s));
         },

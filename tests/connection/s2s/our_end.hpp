@@ -333,7 +333,7 @@ private:
     return std::uniform_int_distribution<std::uint64_t>{0, bound}(random_);
   }
   std::unique_ptr<listener> listen(const std::string& address, method m) {
-    return listener::open({*loops_[0], limits_, log}, address, 0, m,
+    return listener::open({*loops_[0], limits_, log}, address, 0, {scope::s2s, direction::inbound, m},
                           [this](accepted_socket socket) {
                             const auto next = next_loop_++ % loops_.size();
                             loops_[next]->post([this, next, socket = std::move(socket)]() mutable {
