@@ -45,37 +45,40 @@ bool passes(route r, phase p) noexcept {
   return false;
 }
 
-/// What refuses a server that we called once its certificate is known.
+/// What refuses a server once its certificate is known, or what DNS says of it is not.
 bool unproven(cause c) noexcept {
   using enum cause;
   return c == cert_expired || c == cert_not_yet_valid || c == cert_name_mismatch || c == cert_untrusted ||
-         c == cert_missing || c == dane_mismatch || c == dane_unusable || c == posh_mismatch;
+         c == cert_missing || c == dane_mismatch || c == dane_unusable || c == posh_mismatch || c == dns_servfail ||
+         c == dns_bogus || c == dns_timeout || c == policy;
 }
 
-/// What a connection of that kind can die of in each phase: the series that stand at 0 from the start. Any other pair
-/// gets its series when it happens.
+/// What a connection of that kind can die of in each phase: the series that stand at 0 from the start, since Prometheus
+/// sees no step in one that comes with it. Any other pair gets its series when it happens.
 bool expected(route r, phase p, cause c) noexcept {
   using enum cause;
-  if (!passes(r, p)) {
-    return false;
-  }
   const bool calls = r.direction == direction::outbound;
+  if (!passes(r, p)) {
+    return p == phase::tcp && !calls && c == proxy_header;
+  }
   switch (p) {
     case phase::dns:
       return c == dns_nxdomain || c == dns_servfail || c == dns_bogus || c == dns_timeout || c == srv_unavailable ||
              c == no_address;
     case phase::tcp:
-      return c == tcp_refused || c == tcp_unreachable || c == tcp_timeout || c == address_forbidden;
+      return c == tcp_refused || c == tcp_unreachable || c == tcp_timeout || c == address_forbidden || c == limit ||
+             c == shutdown;
     case phase::tls:
       return c == tls_alert || c == tls_timeout || c == alpn_mismatch || c == peer_closed || c == shutdown ||
-             (calls && (unproven(c) || c == tls_not_offered));
+             c == internal || (calls && (unproven(c) || c == tls_not_offered || c == stream_error));
     case phase::stream:
       return c == host_unknown || c == stream_error || c == stream_timeout || c == tls_timeout || c == policy ||
              c == limit || c == peer_closed || c == shutdown || c == internal ||
              (calls && c == auth_no_common_mechanism);
     case phase::authentication:
       return c == auth_rejected || c == auth_timeout || c == stream_error || c == policy || c == limit ||
-             c == peer_closed || c == shutdown || c == internal || (r.scope == scope::s2s && c == dialback_invalid);
+             c == peer_closed || c == shutdown || c == internal || (calls && c == auth_no_common_mechanism) ||
+             (r.scope == scope::s2s && (c == dialback_invalid || unproven(c)));
     case phase::bind:
       return false;
   }

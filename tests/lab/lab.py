@@ -65,7 +65,7 @@ class Lab:
 
     def __init__(self, name, keep=False):
         self.name, self.table, self.keep = name, read(name), keep
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"comity-lab-{name}-"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"comity-lab-{pathlib.Path(name).name}-"))
         self.authorities = certificates.Authorities(self.directory / "authorities")
         self.certificates, self.next_certificates = {}, {}
         self.hosts, self.observers, self.descriptors = {}, {}, {}
