@@ -149,6 +149,7 @@ struct daemon::parts {
   std::atomic<bool> draining{false};
   std::atomic<bool> serving{false};
   std::atomic<bool> store_answers{true};
+  std::atomic<bool> loops_asked{false};  // and have not all answered yet
   bool stopping_now = false;
   int status = 0;
 };
@@ -316,7 +317,9 @@ int daemon::parts::run() {
   return status;
 }
 
-/// Beats while this thread, the first loop and the store all do.
+/// Beats while this thread and every loop do: a loop that is stuck keeps the beat from the service manager, which
+/// starts the daemon anew. A store that does not answer is told by /readyz instead, since a new process would find the
+/// same.
 void daemon::parts::start_watchdog() {
   std::uint64_t microseconds = 0;
   if (::sd_watchdog_enabled(0, &microseconds) > 0) {
@@ -327,8 +330,11 @@ void daemon::parts::start_watchdog() {
 
 void daemon::parts::watch() {
   store->ping([this](std::expected<void, storage::error> answered) { store_answers = answered.has_value(); });
-  if (watchdog_interval.count() != 0) {
-    loops.loop(0).post([] { ::sd_notify(0, "WATCHDOG=1"); });
+  if (watchdog_interval.count() != 0 && !loops_asked.exchange(true)) {
+    loops.ask_all([this] {
+      loops_asked = false;
+      ::sd_notify(0, "WATCHDOG=1");
+    });
   }
   watchdog.expires_after(
       watchdog_interval.count() != 0

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <latch>
 #include <utility>
 
@@ -35,6 +36,21 @@ void loop_pool::start() {
   for (auto& l : loops_) {
     threads_.emplace_back([&loop = *l] { loop.run(); });
     ::pthread_setname_np(threads_.back().native_handle(), ("loop-" + std::to_string(l->index())).c_str());
+  }
+}
+
+void loop_pool::ask_all(std::move_only_function<void()> all_answered) {
+  struct question {
+    std::atomic<std::size_t> unanswered;
+    std::move_only_function<void()> all_answered;
+  };
+  const auto asked = std::make_shared<question>(loops_.size(), std::move(all_answered));
+  for (auto& l : loops_) {
+    l->post([asked] {
+      if (asked->unanswered.fetch_sub(1) == 1) {
+        asked->all_answered();
+      }
+    });
   }
 }
 

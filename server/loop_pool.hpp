@@ -4,6 +4,7 @@
 // home and the way out to a session.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -33,6 +34,9 @@ public:
 
   /// One thread a loop. Control thread.
   void start();
+  /// Runs `all_answered` on the loop that is the last to come to what was posted to each of them now. While one is
+  /// stuck it does not run. Any thread.
+  void ask_all(std::move_only_function<void()> all_answered);
   /// Waits until every loop has done what was posted to it before now, a few times over: work that posts work.
   void settle();
   /// Ends the threads, then the connections that were left. Control thread; the router must still be there.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The systemd unit is confined: systemd-analyze gives it an exposure of at most 1.6, of 10. THREATS §3."""
+"""The systemd unit is confined: systemd-analyze gives it an exposure of at most 1.5, of 10. THREATS §3."""
 
 import pathlib
 import re
@@ -11,7 +11,7 @@ import tempfile
 import checking
 
 UNIT = checking.ROOT / "deploy" / "systemd" / "comityd.service"
-WORST = 1.6
+WORST = 1.5
 SKIPPED = 77
 
 
@@ -32,7 +32,7 @@ def check():
 
 def self_test():
     text = UNIT.read_text(encoding="utf-8")
-    loose = re.sub(r"(?m)^(SystemCallFilter|CapabilityBoundingSet|PrivateUsers)=.*\n", "", text)
+    loose = re.sub(r"(?m)^(SystemCallFilter|CapabilityBoundingSet)=.*\n", "", text)
 
     def judge(sample):
         with tempfile.TemporaryDirectory() as directory:

@@ -51,6 +51,35 @@ TEST_F(LoopPool, AUserHasOneHomeAndUsersAreSpread) {
   EXPECT_FALSE(homes.contains(std::this_thread::get_id()));
 }
 
+TEST_F(LoopPool, AQuestionToAllIsAnsweredOnceNoneIsStuckAnyLonger) {
+  pool_.start();
+  std::promise<void> first;
+  pool_.ask_all([&] { first.set_value(); });
+  first.get_future().wait();
+
+  for (std::size_t stuck = 0; stuck < loops; ++stuck) {
+    std::latch release{1};
+    pool_.loop(stuck).post([&] { release.wait(); });
+    std::atomic<unsigned> answers{0};
+    std::promise<void> answered;
+    pool_.ask_all([&] {
+      ++answers;
+      answered.set_value();
+    });
+    for (std::size_t other = 0; other < loops; ++other) {  // all others have come to the question
+      if (other != stuck) {
+        std::promise<void> passed;
+        pool_.loop(other).post([&] { passed.set_value(); });
+        passed.get_future().wait();
+      }
+    }
+    EXPECT_EQ(answers, 0U) << stuck;
+    release.count_down();
+    answered.get_future().wait();
+    EXPECT_EQ(answers, 1U) << stuck;
+  }
+}
+
 TEST_F(LoopPool, AtHomeWorkRunsAtOnceAndElsewhereInTheOrderOfAsking) {
   pool_.start();
   const auto user = *jid::parse("u@a.example");
