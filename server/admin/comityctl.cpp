@@ -1,9 +1,13 @@
 // comityctl: the operator's tool. Speaks to the daemon; on accounts it works alone where no daemon runs.
+#include <grp.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -14,16 +18,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "server/admin/client.hpp"
 #include "server/admin/comityctl_check.hpp"
+#include "server/admin/comityctl_manual.hpp"
 #include "server/admin/commands.hpp"
 #include "server/admin/table.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/config/config.hpp"
 #include "server/log.hpp"
-#include "server/manual/causes.hpp"
-#include "server/manual/text.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
 #include "tls/crypto.hpp"
 
@@ -31,7 +36,6 @@ namespace {
 
 using json = nlohmann::json;
 namespace config = comity::config;
-namespace connection = comity::connection;
 
 constexpr int done = 0, refused = 1, usage = 2;
 constexpr std::size_t generated_bits = 132;
@@ -66,8 +70,22 @@ std::optional<config::settings> read_config(const options& o) {
   return std::move(*settings);
 }
 
+/// What root made in the store would be root's, and the daemon could not open it: from here on this is whoever owns the
+/// data.
+void become_owner_of(const std::filesystem::path& data) {
+  struct stat found{};
+  if (::geteuid() != 0 || ::stat(data.c_str(), &found) != 0 || found.st_uid == 0) {
+    return;
+  }
+  if (::setgroups(0, nullptr) != 0 || ::setgid(found.st_gid) != 0 || ::setuid(found.st_uid) != 0) {
+    throw failure{"cannot become the owner of " + data.string() + ": " + std::generic_category().message(errno)};
+  }
+  (void)::umask(S_IRWXG | S_IRWXO);
+}
+
 /// The commands on accounts, on the store itself.
 std::string alone(const config::settings& settings, const std::string& request) {
+  become_owner_of(settings.server.data_directory);
   comity::server_log log{{.settings = {.level = comity::log::level::error, .format = config::log_format::text}}};
   auto store = comity::storage::open_sqlite(settings.storage.sqlite_file, log);
   if (!store) {
@@ -313,38 +331,48 @@ void add_server_commands(CLI::App& app, command_line& c) {
   }
 }
 
-/// What the manual says of a cause; it needs no daemon.
-json about(connection::cause c) {
-  const auto [meaning, remedy] = comity::manual::paragraph(c);
-  return {{"cause", to_string(c)}, {"meaning", meaning}, {"remedy", remedy}};
+/// For completion: what the daemon lists in answer to `command`, by one member of each row; nothing where none runs.
+std::vector<std::string> listed(const options& o, const std::string& command, json args, const char* member) {
+  const auto settings = o.socket.empty() ? read_config(o) : std::nullopt;
+  const auto daemon = comity::admin::client::connect(!o.socket.empty() ? std::filesystem::path{o.socket}
+                                                     : settings        ? settings->server.admin_socket
+                                                                       : std::filesystem::path{default_socket});
+  std::vector<std::string> found;
+  if (daemon && *daemon) {
+    const auto answered = (*daemon)->ask(json{{"command", command}, {"args", std::move(args)}}.dump());
+    const auto rows = json::parse(answered.value_or("{}"), nullptr, false);
+    for (const auto& row : rows.value("result", json::array())) {
+      found.push_back(cell(row, member));
+    }
+  }
+  return found;
 }
 
-void add_manual_commands(CLI::App& app, command_line& c) {
-  auto* cause = app.add_subcommand("cause", "why a connection failed, by the word of the log, and what to do");
-  std::vector<std::string> words;
-  words.reserve(connection::cause_count);
-  for (std::size_t i = 0; i < connection::cause_count; ++i) {
-    words.emplace_back(to_string(static_cast<connection::cause>(i)));
-  }
-  cause->add_option("word", c.target, "the cause; all of them if left out")
-      ->type_name("CAUSE")
-      ->check(CLI::IsMember(words));
-  cause->callback([&c] {
-    json chosen = json::array();
-    for (std::size_t i = 0; i < connection::cause_count; ++i) {
-      const auto each = static_cast<connection::cause>(i);
-      if (c.target.empty() || c.target == to_string(each)) {
-        chosen.push_back(about(each));
+/// For completion: the values there are of a type of argument. Whatever goes wrong, there are none.
+std::vector<std::string> values_of(const options& o, std::string_view type) {
+  std::vector<std::string> found;
+  try {
+    if (type == "JID") {
+      return listed(o, "user list", {{"domain", ""}}, "jid");
+    }
+    if (type == "HOST" || type == "DOMAIN") {
+      if (const auto settings = read_config(o)) {
+        for (const auto& h : settings->hosts) {
+          found.push_back(h.domain);
+        }
       }
     }
-    if (c.common.as_json) {
-      return print(c.target.empty() ? chosen : chosen.front());
+    if (type == "DOMAIN") {
+      std::ranges::move(listed(o, "connections", {{"scope", "s2s"}, {"domain", ""}}, "peer"),
+                        std::back_inserter(found));
     }
-    for (const auto& each : chosen) {
-      const auto text = each.at("meaning").get<std::string>() + ' ' + each.at("remedy").get<std::string>();
-      std::cout << each.at("cause").get<std::string>() << '\n' << comity::manual::wrapped(text, 80, "    ");
-    }
-  });
+  } catch (const failure&) {
+    found.clear();
+  } catch (const std::exception&) {
+    found.clear();
+  }
+  std::erase(found, std::string{});
+  return found;
 }
 
 }  // namespace
@@ -364,7 +392,9 @@ int main(int argc, char** argv) {
   comity::admin::add_check_commands(
       app, {.ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
             .as_json = c.common.as_json});
-  add_manual_commands(app, c);
+  comity::admin::add_manual_commands(app, c.common.as_json);
+  comity::admin::add_completion_command(app, c.common.socket, c.common.config,
+                                        [&c](std::string_view type) { return values_of(c.common, type); });
   // Commands run once the whole line is known: options may come behind them.
   app.immediate_callback(false);
   try {
