@@ -1,5 +1,4 @@
 // comityctl: the operator's tool. Speaks to the daemon; on accounts it works alone where no daemon runs.
-#include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -70,22 +69,37 @@ std::optional<config::settings> read_config(const options& o) {
   return std::move(*settings);
 }
 
-/// What root made in the store would be root's, and the daemon could not open it: from here on this is whoever owns the
-/// data.
-void become_owner_of(const std::filesystem::path& data) {
-  struct stat found{};
-  if (::geteuid() != 0 || ::stat(data.c_str(), &found) != 0 || found.st_uid == 0) {
-    return;
+/// While it lives, root is whoever owns the data: what root made there would be root's, and the daemon could not open
+/// it.
+class as_owner {
+public:
+  explicit as_owner(const std::filesystem::path& data) : mask_{::umask(S_IRWXG | S_IRWXO)} {
+    struct stat found{};
+    if (::geteuid() != 0 || ::stat(data.c_str(), &found) != 0 || found.st_uid == 0) {
+      return;
+    }
+    if (::setegid(found.st_gid) != 0 || ::seteuid(found.st_uid) != 0) {
+      throw failure{"cannot become the owner of " + data.string() + ": " + std::generic_category().message(errno)};
+    }
+    changed_ = true;
   }
-  if (::setgroups(0, nullptr) != 0 || ::setgid(found.st_gid) != 0 || ::setuid(found.st_uid) != 0) {
-    throw failure{"cannot become the owner of " + data.string() + ": " + std::generic_category().message(errno)};
+  ~as_owner() {
+    if (changed_ && (::seteuid(0) != 0 || ::setegid(0) != 0)) {
+      std::terminate();
+    }
+    ::umask(mask_);
   }
-  (void)::umask(S_IRWXG | S_IRWXO);
-}
+  as_owner(const as_owner&) = delete;
+  as_owner& operator=(const as_owner&) = delete;
+
+private:
+  mode_t mask_;
+  bool changed_ = false;
+};
 
 /// The commands on accounts, on the store itself.
 std::string alone(const config::settings& settings, const std::string& request) {
-  become_owner_of(settings.server.data_directory);
+  const as_owner owner{settings.server.data_directory};
   comity::server_log log{{.settings = {.level = comity::log::level::error, .format = config::log_format::text}}};
   auto store = comity::storage::open_sqlite(settings.storage.sqlite_file, log);
   if (!store) {
