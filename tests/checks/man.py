@@ -70,7 +70,10 @@ def check(daemon, control):
     findings = []
     pages = {page.name: page.read_text(encoding="utf-8") for page in sorted(PAGES.iterdir())}
     ours = {f"{name.rpartition('.')[0]}({name.rpartition('.')[2]})" for name in pages}
+    installed = (checking.ROOT / "deploy" / "CMakeLists.txt").read_text(encoding="utf-8")
     for name, text in pages.items():
+        if not re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", installed):
+            findings.append(f"{name}: deploy/CMakeLists.txt does not install it")
         findings += lint(PAGES / name)
         findings += [f"{name}: {page} is not there" for page in sorted(references(text) - ours - OTHERS)]
     commands = list(dict.fromkeys(commands_of(control)))

@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""README.md names nothing that does not exist: every path in it is tracked, or is made by one of its commands."""
+"""README.md names nothing that does not exist, and gives no command that no test runs.
+
+Every path in it is tracked, or is made by one of its commands. Of the commands, those on the tree itself are run by
+tests/system/readme_test.py; those on what is installed stand word for word in tests/package/guest.sh, or, where it takes
+other servers, with another domain in a test of the lab.
+"""
 
 import re
 
@@ -30,14 +35,40 @@ def findings_in(text, files):
             yield f"README.md:{number}: {path} is not there"
 
 
+def commands_in(text):
+    """The lines of the blocks of shell that are not run on the tree itself."""
+    for block in re.findall(r"(?ms)^```sh\n(.*?)^```$", text):
+        yield from (line for line in block.splitlines() if not line.startswith(("deploy/", "build/bin/")))
+
+
+def untried_in(text, guest, lab):
+    lines = {line.strip() for line in guest.splitlines()}
+    for command in commands_in(text):
+        words = [r"[\w.]+" if re.fullmatch(r"(\w+\.)+\w+", word) else re.escape(word) for word in command.split()[1:]]
+        elsewhere = command.startswith("comityctl ") and re.search(r"\W+".join(words), lab)
+        if command not in lines and not elsewhere:
+            yield f"README.md: {command}: no test runs it"
+
+
 def check():
-    text = (checking.ROOT / "README.md").read_text(encoding="utf-8")
-    return list(findings_in(text, set(checking.tracked())))
+    def read(*names):
+        return "\n".join((checking.ROOT / name).read_text(encoding="utf-8") for name in names)
+    text = read("README.md")
+    lab = read(*checking.tracked("tests/lab/*.py", "tests/lab/scenarios/*"))
+    return [*findings_in(text, set(checking.tracked())), *untried_in(text, read("tests/package/guest.sh"), lab)]
 
 
 def self_test():
     files = {"connection/loop.cpp", "tests/system/a_test.py", "deploy/quickstart"}
-    return checking.judged([
+    guest, lab = "  systemctl reload comityd\ncomityctl status\n", 'steps.ctl("check", "b.org", "--wait")\n'
+    untried = checking.judged([
+        ("```sh\nsystemctl reload comityd\ncomityctl status\n```\n", False),
+        ("```sh\ncomityctl check example.org --wait\ndeploy/test\n```\n", False),
+        ("```\n$ comityctl nonsense\n```\n", False),
+        ("```sh\nsystemctl restart comityd\n```\n", True), ("```sh\ncomityctl check example.org\nx\n```\n", True),
+        ("```sh\ncomityctl check example.org --json\n```\n", True), ("```sh\ncheck example.org --wait\n```\n", True),
+    ], lambda text: list(untried_in(text, guest, lab)))
+    return untried + checking.judged([
         ("`connection/loop.cpp`, `connection/loop`, `connection/`, `tests/system`", False),
         ("`deploy/quickstart --check`, `run/ca.crt`, `build/bin/comityd --config run/comity.toml`", False),
         ("`jabber:iq:roster`, `text/plain`, `A/AAAA`", False),
