@@ -27,6 +27,7 @@ struct accepted_socket {
   std::optional<tls::stream> tls = std::nullopt;
   std::string unread =
       {};  // the first bytes inside TLS, decrypted to tell what they are: those the peer sent before others
+  bool introduced = false;          // who the client is, a proxy has said by a PROXY header
   bool decrypted_by_proxy = false;  // a WebSocket without TLS here, whose TLS ends at a proxy that is trusted
 };
 

@@ -181,6 +181,10 @@ void listener::start() {
   state_->wait();
 }
 
+void listener::proxies(std::vector<address_block> p) {
+  state_->proxies = std::move(p);
+}
+
 void listener::close() {
   state_->close();
 }

@@ -46,6 +46,8 @@ public:
 
   /// Begins to accept. Loop thread, or before the loop runs.
   void start();
+  /// Other proxies than before. Loop thread.
+  void proxies(std::vector<address_block>);
   /// Closes the port; nothing more is accepted, and who waits to be is refused. Loop thread.
   void close();
   /// The port in use, also where 0 was asked for.

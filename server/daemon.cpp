@@ -30,6 +30,7 @@
 #include "server/remote_servers.hpp"
 #include "server/router.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
+#include "server/web_service.hpp"
 
 namespace comity::server {
 
@@ -90,10 +91,11 @@ struct daemon::parts {
   parts(config::settings s, server_log& l)
       : settings{std::move(s)},
         log{l},
-        metrics{loops_for(settings.server.threads), routes_of(settings)},
+        metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
         loops{loops_for(settings.server.threads), metrics},
         limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
-        signals{control, SIGTERM, SIGINT, SIGHUP} {}
+        control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
+        signals{control.context(), SIGTERM, SIGINT, SIGHUP} {}
   ~parts() { close(); }
   parts(const parts&) = delete;
   parts& operator=(const parts&) = delete;
@@ -124,16 +126,17 @@ struct daemon::parts {
   loop_pool loops;
   connection::ip_limits limits;
   tls::server_context tls;
-  asio::io_context control{1};
+  connection::loop control;  // of the main thread, where nothing of a stream ever runs
   asio::signal_set signals;
-  asio::steady_timer stopping{control};
-  asio::steady_timer watchdog{control};
+  asio::steady_timer stopping{control.context()};
+  asio::steady_timer watchdog{control.context()};
   std::chrono::microseconds watchdog_interval{};
   std::unique_ptr<storage::store> store;
   std::unique_ptr<auth::authenticator> authenticator;
   std::unique_ptr<remote_servers> remotes;  // none: s2s is off
   std::unique_ptr<server::router> router;
   std::unique_ptr<c2s_service> service;
+  std::unique_ptr<web_service> web;
   std::unique_ptr<server_metrics> all_metrics;
   std::unique_ptr<http::http_listener> endpoint;
   std::unique_ptr<admin::account_commands> account_commands;
@@ -205,11 +208,16 @@ std::expected<void, std::string> daemon::parts::open_ports() {
       remotes->serve(where, std::move(s));
     };
   }
+  web = std::make_unique<web_service>(web_service::collaborators{.limits = limits, .tls = tls, .log = log}, takers.c2s);
+  takers.http = [this](connection::loop_connections& where, connection::accepted_socket s) {
+    web->serve(where, std::move(s));
+  };
   auto opened = ports::open({.loops = loops, .limits = limits, .tls = tls, .log = log}, settings, std::move(takers));
   if (!opened) {
     return std::unexpected{std::move(opened.error())};
   }
   listening = std::move(*opened);
+  web->configure(settings, listening->opened());
   return {};
 }
 
@@ -225,17 +233,14 @@ std::expected<void, std::string> daemon::parts::open_control() {
       std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
                                                  .certificates = [this] { return tls.current(); },
                                                  .log_counts = [this] { return log.counts(); }});
-  std::map<std::string, http::handler> routes;
+  std::map<std::string, http::handler, std::less<>> routes;
   routes["/metrics"] = [this](const http::request&) {
-    return http::response{
-        .status = 200, .content_type = server_metrics::content_type, .body = all_metrics->render(), .allow = {}};
+    return http::response{.status = 200, .content_type = server_metrics::content_type, .body = all_metrics->render()};
   };
-  routes["/healthz"] = [](const http::request&) {
-    return http::response{.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ok\n", .allow = {}};
-  };
+  routes["/healthz"] = [](const http::request&) { return http::response{.body = "ok\n"}; };
   routes["/readyz"] = [this](const http::request&) { return readiness(); };
   const auto& at = settings.metrics.address;
-  auto opened = http::http_listener::open(control, at.host, at.port, std::move(routes));
+  auto opened = http::http_listener::open({.loop = control, .log = log}, at.host, at.port, std::move(routes));
   if (!opened) {
     return std::unexpected{"cannot listen on " + config::to_string(at) + " (metrics.address): " + opened.error()};
   }
@@ -261,14 +266,14 @@ std::expected<void, std::string> daemon::parts::open_control() {
         return why.empty() ? std::expected<void, std::string>{} : std::unexpected{std::move(why)};
       },
       .drain = [this] { drain(); },
-      .stop = [this] { asio::post(control, [this] { stop(); }); },
+      .stop = [this] { control.post([this] { stop(); }); },
       .version = version_text(),
       .started = started});
   checks = std::make_unique<check::check_commands>(
       check::check_commands::collaborators{.settings = settings,
                                            .ports = [this] { return listening->opened(); },
                                            .certificates = [this] { return tls.current(); }});
-  auto socket = admin::admin_server::open(control, settings.server.admin_socket, log,
+  auto socket = admin::admin_server::open(control.context(), settings.server.admin_socket, log,
                                           [this](std::string_view request, admin::replier reply) {
                                             if (!checks->run(request, reply)) {
                                               commands->run(request, std::move(reply));
@@ -283,7 +288,7 @@ std::expected<void, std::string> daemon::parts::open_control() {
 
 /// Ready is: ports open, not draining, and the store answered the last time it was asked.
 http::response daemon::parts::readiness() const {
-  http::response r{.status = 200, .content_type = "text/plain; charset=utf-8", .body = "ready\n", .allow = {}};
+  http::response r{.body = "ready\n"};
   const auto not_ready = [&r](std::string why) {
     r.status = 503;
     r.body = std::move(why);
@@ -423,6 +428,7 @@ std::string daemon::parts::reload() {
   service->default_domain(settings.hosts.front().domain);
   router->configure(domains_of(settings), settings.limits.resources_per_user);
   listening->configure(settings);
+  web->configure(settings, listening->opened());
   {
     const std::lock_guard lock{settings_lock};
     streams = c2s_settings_of(settings.limits);

@@ -1,5 +1,6 @@
 #include "server/ports.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -40,6 +41,14 @@ std::optional<destination> only(listen_protocol protocol) {
   return std::nullopt;
 }
 
+/// Whether what is asked there by HTTP is served by us, with ALPN or without.
+bool takes_http(const config::listen_settings& l) {
+  return l.protocol == listen_protocol::http ||
+         (l.protocol == listen_protocol::any && std::ranges::any_of(l.alpn, [](const auto& route) {
+            return route.second == "http" || route.second == "sniff";
+          }));
+}
+
 std::vector<method> methods_of(listen_tls tls) {
   switch (tls) {
     case listen_tls::starttls:
@@ -65,6 +74,15 @@ connection::front_opening opening_of(listen_tls tls) {
       return connection::front_opening::either;
   }
   return connection::front_opening::tls;
+}
+
+/// Whose connections count for clients that are not known when they come: those of proxies.
+std::vector<connection::address_block> unadmitted(const config::listen_settings& port, const config::settings& all) {
+  auto blocks = blocks_of(port.proxy_protocol);
+  if (port.protocol == listen_protocol::http) {
+    std::ranges::move(blocks_of(all.http.trusted_proxies), std::back_inserter(blocks));
+  }
+  return blocks;
 }
 
 /// Of a text that the configuration has checked.
@@ -151,8 +169,25 @@ std::vector<connection::route> inbound_routes(const config::settings& s) {
     if (l.protocol == listen_protocol::s2s || (l.protocol == listen_protocol::any && s.s2s.enabled)) {
       add(scope::s2s, l.tls);
     }
+    if (takes_http(l)) {
+      routes.push_back({scope::c2s, connection::direction::inbound, method::websocket});
+    }
   }
   return routes;
+}
+
+std::vector<std::uint16_t> websocket_ports(const std::vector<config::listen_settings>& opened) {
+  std::vector<std::uint16_t> all;
+  for (const auto& l : opened) {
+    const auto web = l.alpn.find("http/1.1");
+    const bool served = (l.protocol == listen_protocol::http && l.tls == listen_tls::direct) ||
+                        (l.protocol == listen_protocol::any && web != l.alpn.end() && web->second == "http");
+    const bool loopback = l.address.host == "::1" || l.address.host.starts_with("127.");
+    if (served && !loopback && l.proxy_protocol.empty() && std::ranges::find(all, l.address.port) == all.end()) {
+      all.push_back(l.address.port);
+    }
+  }
+  return all;
 }
 
 std::shared_ptr<const connection::front_settings> front_of(const config::listen_settings& port,
@@ -183,10 +218,6 @@ std::expected<std::unique_ptr<ports>, std::string> ports::open(collaborators wit
                                                                connection::front_takers takers) {
   std::unique_ptr<ports> made{new ports{with, std::move(takers)}};
   for (const auto& l : all.listeners) {
-    if (const auto to = only(l.protocol); to && !made->takers_.of(*to)) {
-      return std::unexpected{"nothing serves protocol = \"" + std::string{word_of(l.protocol)} + "\" on " +
-                             config::to_string(l.address)};
-    }
     auto& port = *made->ports_.emplace_back(std::make_unique<ports::port>());
     port.as = l;
     port.front = front_of(l, all);
@@ -196,7 +227,7 @@ std::expected<std::unique_ptr<ports>, std::string> ports::open(collaborators wit
     auto listening = connection::listener::open(
         {with.loops.loop(0), with.limits, with.log}, l.address.host, l.address.port, usual,
         [self = made.get(), &port](connection::accepted_socket s) { self->take(port, std::move(s)); },
-        blocks_of(l.proxy_protocol));
+        unadmitted(l, all));
     if (!listening) {
       return std::unexpected{"cannot listen on " + config::to_string(l.address) + ": " + listening.error()};
     }
@@ -235,6 +266,8 @@ void ports::close() {
 void ports::configure(const config::settings& all) {
   for (const auto& p : ports_) {
     auto next = front_of(p->as, all);
+    with_.loops.loop(0).post(
+        [&listener = *p->listener, blocks = unadmitted(p->as, all)]() mutable { listener.proxies(std::move(blocks)); });
     const std::lock_guard lock{lock_};
     p->front = std::move(next);
   }

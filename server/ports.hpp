@@ -25,6 +25,10 @@ namespace comity::server {
 /// Every way in that the listeners of the configuration allow, for the metrics.
 [[nodiscard]] std::vector<connection::route> inbound_routes(const config::settings&);
 
+/// The ports at which strangers reach WebSocket under TLS of ours, for them to be told (XEP-0156): not those that are
+/// for this machine or for proxies alone, which are reached under other numbers.
+[[nodiscard]] std::vector<std::uint16_t> websocket_ports(const std::vector<config::listen_settings>& opened);
+
 /// How a front handles what comes in on that port; nullptr where none is needed.
 [[nodiscard]] std::shared_ptr<const connection::front_settings> front_of(const config::listen_settings&,
                                                                          const config::settings&);

@@ -181,6 +181,7 @@ private:
       return gone();
     }
     low_water(1);
+    client_.introduced = true;
     seen_ = !header.local;  // a health check that ends here is no fault
     introduced_ = header.client;
     if (header.client) {

@@ -1,10 +1,9 @@
-// server/http/http_listener.hpp: the HTTP/1.1 endpoint for metrics and health.
+// server/http/http_listener.hpp: the port for metrics and health.
 //
-// Serves exact paths with GET and HEAD and nothing else; no path is decoded, joined or normalised (THREATS G5). Bounded
-// in connections, header bytes and time. All of it runs on the io_context given, on its one thread.
+// Speaks HTTP/1.1 in clear as every port for it does (http_connection), on a loop of the caller's choice, with
+// connections that are nobody else's.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -12,40 +11,45 @@
 #include <memory>
 #include <string>
 
-#include "server/http/message.hpp"
+#include "connection/limits.hpp"
+#include "connection/log.hpp"
+#include "connection/loop_connections.hpp"
+#include "server/http/http_connection.hpp"
 
-namespace asio {
-class io_context;
+namespace comity::connection {
+class listener;
 }
 
 namespace comity::http {
 
 /// What the peers may take.
 struct listener_limits {
-  std::size_t connections = 64;                    // one more is closed at once
-  std::chrono::milliseconds request_time{10'000};  // from its first byte to our last, absolute
-  std::chrono::milliseconds idle_time{60'000};     // between requests
-  std::chrono::milliseconds linger_time{2'000};    // after our last byte, for the peer to close (RFC 9112 §9.6)
+  std::size_t connections = 64;  // one more is closed at once
+  connection_limits each = {};
 };
 
 class http_listener {
 public:
-  /// Binds and begins to serve once the context runs. The context outlives this. The error says what failed.
+  struct collaborators {  // all outlive it
+    connection::loop& loop;
+    log::sink& log;
+  };
+  /// Binds and begins to serve once the loop runs. Before it runs, or on its thread. The error says what failed.
   [[nodiscard]] static std::expected<std::unique_ptr<http_listener>, std::string> open(
-      asio::io_context& context, const std::string& host, std::uint16_t port, std::map<std::string, handler> routes,
+      collaborators, const std::string& host, std::uint16_t port, std::map<std::string, handler, std::less<>> paths,
       listener_limits = {});
-  /// Closes the port and all connections.
+  /// Closes the port and all connections. When the loop has stopped.
   ~http_listener();
   http_listener(const http_listener&) = delete;
   http_listener& operator=(const http_listener&) = delete;
 
   [[nodiscard]] std::uint16_t port() const noexcept;
 
-  struct state;  // of the source file
-
 private:
-  explicit http_listener(std::shared_ptr<state>) noexcept;
-  std::shared_ptr<state> state_;  // shared with what is under way on the context
+  explicit http_listener(connection::loop&);
+  connection::ip_limits addresses_;  // without a bound: what counts is all of them together
+  connection::loop_connections connections_;
+  std::unique_ptr<connection::listener> listener_;
 };
 
 }  // namespace comity::http

@@ -1,12 +1,14 @@
-// server/http/request_reader.hpp: bytes in, one request after another out (llhttp inside), bounded.
+// server/http/request_reader.hpp: bytes in, one request after another out, bounded.
 //
-// Pure. Knows requests without a body only: GET and HEAD are all that is served. Belongs to one connection.
+// Two readers that must agree: a scanner of lines, ours, which takes none of the line ends and continuations that old
+// software took (two readers of one request that see two requests are how they are smuggled), and llhttp behind it,
+// which reads what stands in the lines. Requests have no body: nothing that is served here takes one. Pure; belongs to
+// one connection.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
 #include "server/http/message.hpp"
@@ -16,6 +18,7 @@ namespace comity::http {
 class request_reader {
 public:
   static constexpr std::size_t head_limit = 8192;  // request line and header fields together (THREATS G5)
+  static constexpr std::size_t field_limit = 100;  // header fields
 
   request_reader();
   ~request_reader();
@@ -32,6 +35,7 @@ public:
     std::size_t used = 0;  // bytes of the input
   };
   [[nodiscard]] progress feed(std::string_view input);
+  /// The one that is complete; what is there of it after a refusal.
   [[nodiscard]] const http::request& request() const noexcept;
   [[nodiscard]] bool keep_alive() const noexcept;
   [[nodiscard]] unsigned refusal() const noexcept;

@@ -1,19 +1,22 @@
-// The HTTP endpoint over loopback sockets: what it serves, what it refuses, and what it costs its peers to hold it.
+// The port for metrics over loopback sockets: what it serves, what it refuses, and what it costs its peers to hold it.
 #include "server/http/http_listener.hpp"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 
-#include <optional>
+#include <future>
+#include <thread>
 
+#include "fakes/recording_log.hpp"
 #include "fakes/socket_peer.hpp"
+#include "fakes/xmpp_peer.hpp"
 #include "server/http/request_reader.hpp"
 
 namespace comity::http {
 namespace {
 
 using namespace std::chrono_literals;
-using fakes::run_until;
-using fakes::socket_peer;
+using fakes::xmpp_peer;
 using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -23,32 +26,52 @@ using ::testing::StartsWith;
 
 class HttpListener : public ::testing::Test {
 protected:
+  ~HttpListener() override { stop(); }
   void open(listener_limits limits = {}) {
-    auto opened = http_listener::open(context_, "127.0.0.1", 0,
+    auto opened = http_listener::open({loop_, log_}, "127.0.0.1", 0,
                                       {{"/metrics", [this](const request& r) { return serve(r, body_); }},
                                        {"/healthz", [this](const request& r) { return serve(r, "ok\n"); }}},
                                       limits);
     ASSERT_TRUE(opened) << opened.error();
     listener_ = std::move(*opened);
+    running_ = std::thread{[this] { loop_.run(); }};
+  }
+  void stop() {
+    if (running_.joinable()) {
+      loop_.stop();
+      running_.join();
+    }
   }
   response serve(const request& r, const std::string& body) {
     served_.push_back(r.method + " " + r.target);
-    response answer;
-    answer.body = body;
-    return answer;
+    return {.body = body};
   }
-  socket_peer connect() { return {context_, listener_->port()}; }
-  /// All that a peer gets who asks once and has the connection closed.
-  std::string ask(const std::string& method, const std::string& target) {
-    auto peer = connect();
-    peer.say(method + " " + target + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    return peer.hear_out();
+  [[nodiscard]] std::unique_ptr<xmpp_peer> connect() const {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(listener_->port());
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(0, ::connect(socket, reinterpret_cast<const sockaddr*>(&to), sizeof to));
+    return std::make_unique<xmpp_peer>(socket);
+  }
+  /// All that a peer gets who says this and has the connection closed.
+  [[nodiscard]] std::string told(std::string_view bytes) const {
+    const auto peer = connect();
+    peer->say(bytes);
+    return peer->hear_out();
+  }
+  [[nodiscard]] std::string ask(const std::string& method, const std::string& target) const {
+    return told(method + " " + target + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   }
 
-  asio::io_context context_{1};
+  connection::connection_metrics metrics_{1, {}};
+  connection::loop loop_{0, metrics_.cell(0)};
+  fakes::recording_log log_;
   std::string body_ = "comity_up 1\n";
-  std::vector<std::string> served_;
+  std::vector<std::string> served_;  // read when nothing is served
   std::unique_ptr<http_listener> listener_;
+  std::thread running_;
 };
 
 constexpr std::string_view get_metrics = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -97,6 +120,7 @@ TEST_F(HttpListener, NeverDecodesJoinsOrNormalisesAPath) {  // THREATS G5
                              "http://a?/metrics"}) {
     EXPECT_THAT(ask("GET", target), StartsWith("HTTP/1.1 404 ")) << target;
   }
+  stop();
   EXPECT_THAT(served_, IsEmpty());
 }
 
@@ -108,15 +132,17 @@ TEST_F(HttpListener, ServesGetAndHeadOnly) {  // THREATS G5
         << method;
   }
   EXPECT_THAT(ask("OPTIONS", "*"), StartsWith("HTTP/1.1 405 "));
+  stop();
   EXPECT_THAT(served_, IsEmpty());
 }
 
 TEST_F(HttpListener, RefusesABodyAndCloses) {
   open();
-  auto peer = connect();
-  peer.say("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
-  EXPECT_THAT(peer.hear_out(),
+  const auto peer = connect();
+  peer->say("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(peer->hear_out(),
               AllOf(StartsWith("HTTP/1.1 405 "), HasSubstr("Connection: close"), Not(HasSubstr("200"))));
+  stop();
   EXPECT_THAT(served_, IsEmpty());
 }
 
@@ -126,9 +152,9 @@ TEST_F(HttpListener, RefusesAHeadOverTheLimit) {  // THREATS G5: L-1, L, L+1, an
   const std::string end = "\r\n\r\n";
   const auto frame = start.size() + end.size();
   const auto answered = [&](std::size_t size) {
-    auto peer = connect();
-    peer.say(start + std::string(size - frame, 'x') + end);
-    return peer.hear_out();
+    const auto peer = connect();
+    peer->say(start + std::string(size - frame, 'x') + end);
+    return peer->hear_out();
   };
   EXPECT_THAT(answered(request_reader::head_limit - 1), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(answered(request_reader::head_limit), StartsWith("HTTP/1.1 200 "));
@@ -139,20 +165,19 @@ TEST_F(HttpListener, RefusesAHeadOverTheLimit) {  // THREATS G5: L-1, L, L+1, an
 
 TEST_F(HttpListener, KeepsTheConnection) {
   open();
-  auto peer = connect();
+  const auto peer = connect();
   for (int i = 0; i < 3; ++i) {
-    peer.say(get_metrics);
-    EXPECT_THAT(peer.hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
+    peer->say(get_metrics);
+    EXPECT_THAT(peer->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
   }
-  EXPECT_FALSE(peer.ended());
 }
 
 TEST_F(HttpListener, AnswersPipelinedRequestsInOrder) {
   open();
-  auto peer = connect();
-  peer.say("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n" + std::string{get_metrics} +
-           "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + std::string{get_metrics});
-  const auto all = peer.hear_out();
+  const auto peer = connect();
+  peer->say("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n" + std::string{get_metrics} +
+            "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + std::string{get_metrics});
+  const auto all = peer->hear_out();
   const auto first = all.find("\r\n\r\nok\n");
   const auto second = all.find("404 Not Found");
   const auto third = all.find("comity_up");
@@ -161,126 +186,152 @@ TEST_F(HttpListener, AnswersPipelinedRequestsInOrder) {
   EXPECT_LT(second, third);
   EXPECT_LT(third, fourth);
   EXPECT_LT(fourth, std::string::npos);
+  stop();
   EXPECT_EQ(3U, served_.size());  // nothing of what came behind the last one
 }
 
-/// Says the piece again every other millisecond until the other side closes; gives what was heard.
-std::string dribble(asio::io_context& context, socket_peer& peer, std::string_view piece) {
-  while (!peer.ended()) {
-    (void)::send(peer.descriptor(), piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    context.restart();
-    context.run_for(2ms);
+TEST_F(HttpListener, AnswersThousandsOfRequestsInOnePiece) {
+  open({.each = {.requests = 3000}});
+  std::string all;
+  for (int i = 0; i < 2999; ++i) {
+    all += get_metrics;
   }
-  return peer.hear_out();
+  const auto peer = connect();
+  std::thread speaking{[&] { peer->say(all + "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); }};
+  const auto answers = peer->hear_out();
+  speaking.join();
+  std::size_t count = 0;
+  for (auto at = answers.find("comity_up"); at != std::string::npos; at = answers.find("comity_up", at + 1)) {
+    ++count;
+  }
+  EXPECT_EQ(2999U, count);
+  EXPECT_THAT(answers, HasSubstr("404 Not Found"));
+}
+
+TEST_F(HttpListener, ClosesBehindTheLastRequestOfTheLimit) {  // L-1, L, L+1
+  open({.each = {.requests = 3}});
+  const auto peer = connect();
+  for (int i = 0; i < 2; ++i) {
+    peer->say(get_metrics);
+    EXPECT_THAT(peer->hear("comity_up 1\n"), HasSubstr("Connection: keep-alive"));
+  }
+  peer->say(std::string{get_metrics} + std::string{get_metrics});
+  EXPECT_THAT(peer->hear("comity_up 1\n"), HasSubstr("Connection: close"));
+  EXPECT_EQ("", peer->hear_out());
+  stop();
+  EXPECT_EQ(3U, served_.size());
 }
 
 TEST_F(HttpListener, SlowBytesDoNotMoveTheDeadline) {  // THREATS G2, G5
-  open({.request_time = 60ms, .idle_time = 1h});
+  open({.each = {.request_time = 60ms, .idle_time = 1h}});
   for (const auto* start : {"GET /metrics HTTP/1.1\r\nX: ", "\r\n"}) {
-    auto peer = connect();
-    peer.say(start);
+    const auto peer = connect();
+    peer->say(start);
     const auto began = std::chrono::steady_clock::now();
-    const auto answer = dribble(context_, peer, start[0] == 'G' ? "x" : "\r\n");
+    const auto answer = peer->hear_out_saying(start[0] == 'G' ? "x" : "\r\n");
     EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 408 Request Timeout\r\n"), HasSubstr("Connection: close")));
     EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
   }
+  stop();
   EXPECT_THAT(served_, IsEmpty());
 }
 
 TEST_F(HttpListener, ARequestBegunBehindAnotherHasNoMoreTime) {
-  open({.request_time = 60ms, .idle_time = 1h});
-  auto peer = connect();
-  peer.say(std::string{get_metrics} + "GET /half");
-  EXPECT_THAT(peer.hear_out(), AllOf(HasSubstr("200 OK"), HasSubstr("408 Request Timeout")));
+  open({.each = {.request_time = 60ms, .idle_time = 1h}});
+  const auto peer = connect();
+  peer->say(std::string{get_metrics} + "GET /half");
+  EXPECT_THAT(peer->hear_out(), AllOf(HasSubstr("200 OK"), HasSubstr("408 Request Timeout")));
 }
 
 TEST_F(HttpListener, ClosesAnIdleConnectionWithoutAWord) {
-  open({.request_time = 1h, .idle_time = 60ms});
-  auto silent = connect();
-  EXPECT_EQ("", silent.hear_out());
-  auto served = connect();
-  served.say(get_metrics);
-  EXPECT_THAT(served.hear_out(), AllOf(StartsWith("HTTP/1.1 200 "), EndsWith("comity_up 1\n")));
+  open({.each = {.request_time = 1h, .idle_time = 60ms}});
+  EXPECT_EQ("", connect()->hear_out());
+  const auto served = connect();
+  served->say(get_metrics);
+  EXPECT_THAT(served->hear_out(), AllOf(StartsWith("HTTP/1.1 200 "), EndsWith("comity_up 1\n")));
 }
 
 TEST_F(HttpListener, CutsOffWhoDoesNotTakeItsAnswer) {
   body_.assign(64U << 20U, 'x');
-  open({.request_time = 60ms, .idle_time = 1h});
-  auto peer = connect();
-  peer.say(get_metrics);
-  // Nothing is read; once the server has given up, what is left in the sockets ends short of the whole.
-  const auto until = std::chrono::steady_clock::now() + 10s;
-  std::size_t ran = 1;
-  while (ran != 0 && std::chrono::steady_clock::now() < until) {
-    context_.restart();
-    ran = context_.run_for(200ms);
+  open({.connections = 1, .each = {.request_time = 60ms, .idle_time = 1h}});
+  const auto peer = connect();
+  peer->say(get_metrics);
+  // Nothing is read; there is room for another one once the server has given up.
+  while (!ask("GET", "/healthz").starts_with("HTTP/1.1 200 ")) {
+    std::this_thread::yield();
   }
-  EXPECT_LT(peer.hear_out().size(), body_.size());
+  EXPECT_LT(peer->hear_out().size(), body_.size());
 }
 
 TEST_F(HttpListener, DoesNotWaitForAPeerThatNeverCloses) {
-  open({.idle_time = 1h, .linger_time = 60ms});
-  auto peer = connect();
-  peer.say("GET /metrics HTTP/1.0\r\n\r\n");
-  EXPECT_THAT(peer.hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
-  // It has sent its FIN; ours never comes. Words after its end find nobody.
-  EXPECT_TRUE(run_until(
-      context_, [&] { return ::send(peer.descriptor(), "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN; }));
+  open({.connections = 1, .each = {.idle_time = 1h, .linger_time = 60ms}});
+  const auto peer = connect();
+  peer->say("GET /metrics HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(peer->hear_out(), EndsWith("comity_up 1\n"));  // it has sent its FIN; ours never comes
+  while (!ask("GET", "/healthz").starts_with("HTTP/1.1 200 ")) {
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(HttpListener, HoldsAsManyConnectionsAsTheLimit) {  // L-1, L, L+1
   open({.connections = 3});
-  std::vector<socket_peer> peers;
+  std::vector<std::unique_ptr<xmpp_peer>> peers;
   for (int i = 0; i < 3; ++i) {
     peers.push_back(connect());
-    peers.back().say(get_metrics);
-    EXPECT_THAT(peers.back().hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 ")) << i;
+    peers.back()->say(get_metrics);
+    EXPECT_THAT(peers.back()->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 ")) << i;
   }
-  auto over = connect();
-  EXPECT_EQ("", over.hear_out());
+  EXPECT_EQ("", connect()->hear_out());
   peers.pop_back();
-  std::optional<socket_peer> next;
-  EXPECT_TRUE(run_until(context_, [&] {  // the room is free once the server has seen the other go
-    next.reset();
-    next.emplace(connect());
-    next->say(get_metrics);
-    return !next->hear("comity_up 1\n").empty();
-  }));
+  while (!ask("GET", "/metrics").starts_with("HTTP/1.1 200 ")) {  // the room is free once the server has seen it go
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(HttpListener, RestsWhenThereAreNoDescriptors) {  // THREATS G4
   open();
-  auto peer = connect();
-  peer.say(get_metrics);
+  std::unique_ptr<xmpp_peer> peer = connect();
+  peer->say(get_metrics);
+  EXPECT_THAT(peer->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
+  const int spare = ::dup(0);
   {
-    const fakes::no_descriptors none;
-    EXPECT_LT(context_.run_for(150ms), 20U);  // no loop without end
-    EXPECT_FALSE(peer.ended());
+    fakes::no_descriptors none;
+    ::close(spare);
+    const auto late = connect();  // takes the one that is left
+    late->say(get_metrics);
+    while (log_.count("listener.paused") == 0) {
+      std::this_thread::yield();
+    }
+    peer->say(get_metrics);  // who is in is served
+    EXPECT_THAT(peer->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
+    none.give_back(8);
+    EXPECT_THAT(late->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
   }
-  EXPECT_THAT(peer.hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(1U, log_.count("listener.paused"));
 }
 
 TEST_F(HttpListener, ItsEndClosesPortAndConnections) {
   open();
-  auto idle = connect();
-  auto busy = connect();
-  busy.say("GET /metr");
-  idle.say(get_metrics);
-  EXPECT_THAT(idle.hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
+  const auto idle = connect();
+  const auto busy = connect();
+  busy->say("GET /metr");
+  idle->say(get_metrics);
+  EXPECT_THAT(idle->hear("comity_up 1\n"), StartsWith("HTTP/1.1 200 "));
   const auto port = listener_->port();
+  stop();
   listener_.reset();
-  EXPECT_EQ("", idle.hear_out());
-  EXPECT_EQ("", busy.hear_out());
-  EXPECT_TRUE(http_listener::open(context_, "127.0.0.1", port, {}));
+  EXPECT_EQ("", idle->hear_out());
+  EXPECT_EQ("", busy->hear_out());
+  EXPECT_TRUE(http_listener::open({loop_, log_}, "127.0.0.1", port, {}));
 }
 
 TEST_F(HttpListener, SaysWhyItCannotOpen) {
   open();
-  const auto taken = http_listener::open(context_, "127.0.0.1", listener_->port(), {});
+  const auto taken = http_listener::open({loop_, log_}, "127.0.0.1", listener_->port(), {});
   ASSERT_FALSE(taken);
   EXPECT_EQ("Address already in use", taken.error());
-  EXPECT_FALSE(http_listener::open(context_, "localhost", 0, {}));
-  EXPECT_FALSE(http_listener::open(context_, "192.0.2.1", 0, {}));
+  EXPECT_FALSE(http_listener::open({loop_, log_}, "localhost", 0, {}));
+  EXPECT_FALSE(http_listener::open({loop_, log_}, "192.0.2.1", 0, {}));
 }
 
 }  // namespace

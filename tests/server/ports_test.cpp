@@ -81,8 +81,17 @@ TEST(Ports, ForEverythingRouteByTheirTable) {
   EXPECT_EQ(s->routes.none.to, destination::s2s);
   EXPECT_EQ(s->routes.other, forward("web.example.org", 443));
   EXPECT_EQ(s->routes.by_server_name.at("www.example.org").to, destination::refuse);
-  EXPECT_THAT(ways_in(all), testing::ElementsAre(std::pair{scope::c2s, method::direct_tls},
-                                                 std::pair{scope::s2s, method::direct_tls}));
+  EXPECT_THAT(ways_in(all),
+              testing::ElementsAre(std::pair{scope::c2s, method::direct_tls}, std::pair{scope::s2s, method::direct_tls},
+                                   std::pair{scope::c2s, method::websocket}));
+}
+
+TEST(Ports, AllowWebsocketWhereHttpIsServed) {
+  const std::string port = "protocol = \"auto\"\ntls = \"direct\"\n";
+  const auto ways = [&](const std::string& keys) { return ways_in(one_port(port + keys)).size(); };
+  EXPECT_EQ(ways(""), 3U);
+  EXPECT_EQ(ways("alpn = { \"http/1.1\" = \"refuse\" }\n"), 3U);  // who offers nothing may speak it still
+  EXPECT_EQ(ways("alpn = { \"http/1.1\" = \"forward:[::1]:8443\", none = \"c2s\" }\n"), 2U);
 }
 
 TEST(Ports, ForHttpInClearKnowTheProxiesThatMaySpeakIt) {
@@ -92,7 +101,7 @@ TEST(Ports, ForHttpInClearKnowTheProxiesThatMaySpeakIt) {
   EXPECT_EQ(s->only, destination::http);
   EXPECT_EQ(s->opens_with, front_opening::clear);
   EXPECT_TRUE(connection::contains(s->clear_http, *dns::address::parse("192.0.2.1")));
-  EXPECT_THAT(ways_in(all), testing::IsEmpty());
+  EXPECT_THAT(ways_in(all), testing::ElementsAre(std::pair{scope::c2s, method::websocket}));
 }
 
 TEST(Ports, HoldToTheLimitsOfTheConfiguration) {
