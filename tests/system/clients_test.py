@@ -1,4 +1,4 @@
-"""Real clients against the daemon: each library of driven_client.py by STARTTLS and by direct TLS logs in, is counted,
+"""Real clients against the daemon: each library of driven_client.py by each method that it has logs in, is counted,
 makes friends, chats, finds its messages and comes back, and each of them talks to each other one.
 
 A class here is a library and a method (xmppjs_starttls); its name on the command line runs it alone.
@@ -12,14 +12,14 @@ import unittest
 from driven_client import LIBRARIES, DrivenClient
 from harness import PASSWORD, Authority, SystemTest, wait_until
 
-LABELS = {"starttls": "starttls", "direct": "direct_tls"}
+LABELS = {"starttls": "starttls", "direct": "direct_tls", "websocket": "websocket"}
 
 # What a body must come through: letters beyond the BMP, markup, both kinds of quotes, spaces at the ends.
 HARD_TO_CARRY = " grüß <b>dich</b> & \"alle\" 'hier' 🦑 שלום ]]> "
 
 
 class ClientTest(SystemTest):
-    options = {"hosts": ("localhost",)}  # a name that all of them resolve without a name server
+    options = {"hosts": ("localhost",), "web": True}  # a name that all of them resolve without a name server
 
     def setUp(self):
         """Users of this test alone."""

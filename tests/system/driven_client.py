@@ -4,7 +4,7 @@ A line is a name and its fields, divided by tabs. Once it is told to connect, a 
 it logs in, asks for its roster, becomes available, and when its connection is lost it comes back by itself, until it is
 told to quit. It ends with its standard input.
 
-    connect METHOD HOST PORT JID PASSWORD CAFILE    METHOD: starttls or direct
+    connect METHOD HOST PORT JID PASSWORD CAFILE    METHOD: starttls, direct or websocket
     presence STATUS                                 available, with this text
     subscribe JID, accept JID
     remove JID                                      from the roster
@@ -68,7 +68,8 @@ class Library:
 
 LIBRARIES = (
     # It encodes what it sends in SASL by btoa(), which takes Latin-1.
-    Library("xmppjs", "xmppjs/client.js", {"starttls": "SCRAM-SHA-1", "direct": "SCRAM-SHA-1"}, beyond_ascii=False),
+    Library("xmppjs", "xmppjs/client.js",
+            {"starttls": "SCRAM-SHA-1", "direct": "SCRAM-SHA-1", "websocket": "SCRAM-SHA-1"}, beyond_ascii=False),
     # This release takes tls-unique to be defined for TLS 1.3 too, which RFC 9266 §3 says that it is not.
     Library("slixmpp", "clients/slixmpp_client.py", {"starttls": "SCRAM-SHA-512-PLUS", "direct": "SCRAM-SHA-512-PLUS"},
             arguments=("TLSv1_2",)),
@@ -163,7 +164,7 @@ class DrivenClient:
     # What a user does
 
     def connect(self, resource="", domain=None):
-        port = self.server.direct_port if self.method == "direct" else self.server.starttls_port
+        port = self.server.port_of(self.method)
         jid = self.bare + (f"/{resource}" if resource else "")
         self.tell("connect", self.method, domain or "localhost", str(port), jid, self.password, self.cafile)
 

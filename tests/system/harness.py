@@ -179,16 +179,17 @@ class Server:
 
     `settings` are the tables of the configuration to add or change: {"limits": {"tls_timeout": "1s"}}.
     The first of `hosts` is `domain`; each host's certificate is for its own name. Accounts: `users`, of the first host,
-    all by PASSWORD.
+    all by PASSWORD. With `web` there is a port for HTTPS too, and so for WebSocket.
     """
 
-    def __init__(self, hosts=("comity.test",), users=(), settings=None, key_kind="ec"):
+    def __init__(self, hosts=("comity.test",), users=(), settings=None, key_kind="ec", web=False):
         self.domain = hosts[0]
         self.hosts = list(hosts)
         self.users = list(users)
         self.key_kind = key_kind
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="comity-"))
-        self.starttls_port, self.direct_port, self.metrics_port = free_ports(3)
+        self.starttls_port, self.direct_port, self.metrics_port, self.web_port = free_ports(4)
+        self.web = web
         self.settings = {
             "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s"},
             "log": {"level": "debug"},
@@ -231,7 +232,12 @@ class Server:
                       f'private_key = "certs/{host}.key"']
         for port, tls in ((self.starttls_port, "starttls"), (self.direct_port, "direct")):
             lines += ["[[listen]]", f'address = "127.0.0.1:{port}"', 'protocol = "c2s"', f'tls = "{tls}"']
+        if self.web:
+            lines += ["[[listen]]", f'address = "127.0.0.1:{self.web_port}"', 'protocol = "http"', 'tls = "direct"']
         return "\n".join(lines) + "\n"
+
+    def port_of(self, method):
+        return {"starttls": self.starttls_port, "direct": self.direct_port, "websocket": self.web_port}[method]
 
     def write_config(self, text=None):
         self.config.write_text(self.config_text() if text is None else text, encoding="utf-8")

@@ -2,10 +2,18 @@
 // and presence on login to the program. The authority to trust comes by NODE_EXTRA_CA_CERTS, read when node starts.
 import readline from "node:readline";
 import { client, jid, xml } from "@xmpp/client";
+import WebSocket from "ws";
+
+globalThis.WebSocket ??= WebSocket; // what browsers and newer releases of node have
 
 const ROSTER = "jabber:iq:roster";
 const DISCO = "http://jabber.org/protocol/disco#info";
 const DELAY = "urn:xmpp:delay";
+const SERVICES = {
+  starttls: (at) => `xmpp://${at}`,
+  direct: (at) => `xmpps://${at}`,
+  websocket: (at) => `wss://${at}/xmpp-websocket`,
+};
 
 let xmpp;
 let beenOnline = false;
@@ -25,7 +33,7 @@ function ended(why) {
 async function connect(method, host, port, address, password) {
   const { local, domain, resource } = jid(address);
   xmpp = client({
-    service: `${method === "direct" ? "xmpps" : "xmpp"}://${host}:${port}`,
+    service: SERVICES[method](`${host}:${port}`),
     domain,
     username: local,
     password,
