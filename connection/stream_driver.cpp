@@ -399,7 +399,10 @@ void stream_driver::end(bool abruptly) {
 /// RFC 6455 §7.1.1: the connection ends once each side has said Close; then, as without WebSocket, once the peer has
 /// ended its side of the transport.
 void stream_driver::linger() {
-  while (websocket_ && !websocket_->over()) {
+  for (unsigned turn = 0; websocket_ && !websocket_->over(); ++turn) {
+    if (turn == reads_a_turn) {
+      return read_again_later();
+    }
     const auto buffer = loop_.read_buffer();
     const auto got = wire_.read(buffer);
     if (got.status == io_status::want_read || got.status == io_status::want_write) {

@@ -1,5 +1,5 @@
 // A client's way over WebSocket: the same stream as over TCP, in messages.
-#include <latch>
+#include <atomic>
 
 #include "connection/client_stream.hpp"
 #include "fakes/websocket_peer.hpp"
@@ -527,13 +527,18 @@ TEST_F(ClientWebsocket, DoesNotWaitForEverForThePeersClose) {  // RFC 6455 §7.1
   p->say(close);
   EXPECT_THAT(p->hear_out(), ElementsAre(close, "1000"));
   const auto began = std::chrono::steady_clock::now();
+  std::string pings;
+  for (int i = 0; i < 1000; ++i) {
+    pings += control(ws::ping, std::string(125, 'x'));
+  }
+  std::atomic<bool> gone{false};
   std::thread saying{[&] {
-    for (int i = 0; i < 50; ++i) {
-      p->under().say(control(ws::ping));
-      std::this_thread::sleep_for(5ms);
+    while (!gone) {
+      p->under().say(pings);
     }
   }};
-  EXPECT_TRUE(all_gone());  // whatever is said meanwhile
+  EXPECT_TRUE(all_gone());  // however much is said meanwhile, and the loop has time for others
+  gone = true;
   EXPECT_GE(std::chrono::steady_clock::now() - began, 200ms);
   saying.join();
 }
