@@ -332,6 +332,71 @@ TEST(Negotiator, TellsClientsWhatItTakes) {  // L03, XEP-0478 §4.1: under TLS, 
   EXPECT_EQ(limits_told(script{}.tells({.max_bytes = 1, .idle_seconds = {}}, {}).run()), "");  // E01: not in clear
 }
 
+// --- WebSocket -------------------------------------------------------------------------------------------------------
+
+event::header framed_header(std::string to = "example.org", std::string ns = std::string{ns_framing},
+                            std::string name = "open") {
+  auto h = fakes::header(std::move(to));
+  h.stream.name = std::move(name);
+  h.stream.content_ns = ns;
+  h.stream.ns = std::move(ns);
+  return h;
+}
+
+TEST(Negotiator, TakesAWebSocketClientTheSameWay) {  // RFC 7395 §3.3–§3.7, §3.9
+  const std::string open = "send <open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0' xml:lang='en' id='id";
+  const std::string features = "send <stream:features xmlns:stream='http://etherx.jabber.org/streams'>";
+  script s{method::websocket};
+  s.feeds_tls()
+      .expects({"restart"})
+      .feeds_event(framed_header())
+      .expects({open, features + "<mechanisms"})  // no STARTTLS
+      .feeds_element("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHNlY3JldA==</auth>")
+      .expects({"ask password"})
+      .feeds_answer(password_answer{true})
+      .expects({"send <success xmlns=", "authenticated alice@example.org", "restart"})
+      .feeds_event(framed_header())
+      .expects({open, features + "<bind"})
+      .feeds_element("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+      .expects({"ask bind"})
+      .feeds_answer(bind_answer{*jid::parse("alice@example.org/r")})
+      .expects({"send <iq xmlns='jabber:client' type='result' id='b'", "established alice@example.org/r"})
+      .survives_failure_at_every_step();
+  // What is still asked of features later on stands alone, too.
+  s.feeds_element("<iq type='set' id='1'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
+      .expects({"send <iq xmlns='jabber:client' type='result' id='1'/>"})
+      .feeds_element("<iq type='set' id='c'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+      .expects({"send <iq xmlns='jabber:client' type='error' id='c'"})
+      .feeds_event(event::peer_closed{})
+      .expects({"send <close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "finish bind peer_closed"});
+  s.run();
+}
+
+TEST(Negotiator, RefusesAFramedHeaderInsideAStreamAndClosesIt) {  // RFC 7395 §3.3.2, §3.5; H03, THREATS A9
+  for (const auto& [header, condition] : {
+           std::pair{framed_header("nobody.example"), "host-unknown"},
+           std::pair{framed_header("a@example.org"), "improper-addressing"},
+           std::pair{framed_header("example.org", "jabber:client"), "invalid-namespace"},
+           std::pair{framed_header("example.org", std::string{xml::ns_streams}, "stream"), "invalid-namespace"},
+           std::pair{framed_header("example.org", std::string{ns_framing}, "stream"), "bad-format"},
+       }) {
+    script s{method::websocket};
+    s.feeds_tls()
+        .expects({"restart"})
+        .feeds_event(header)
+        .expects({"send <open ",
+                  std::string{"send <stream:error xmlns:stream='http://etherx.jabber.org/streams'><"} + condition,
+                  "send <close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "finish"});
+    s.run();
+  }
+  script tcp{method::direct_tls};  // nor is <open/> a header over TCP
+  tcp.feeds_tls()
+      .expects({"restart"})
+      .feeds_event(framed_header())
+      .expects({"send <?xml", "send <stream:error><invalid-namespace", "send </stream:stream>", "finish"});
+  tcp.run();
+}
+
 TEST(Negotiator, NamesTheErrorThatThePeerSent) {
   auto s = script{method::direct_tls};
   s.logs_in().binds();
