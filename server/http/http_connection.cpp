@@ -141,8 +141,15 @@ private:
 
   /// There is more, here or inside OpenSSL where the socket does not show it. The others first.
   void read_again_later() {
+    if (std::exchange(again_, true)) {
+      return;
+    }
     with_.loop.loop().at_turn_end([&loop = with_.loop, id = id_] {
-      loop.on(id, [](connection::live_connection& c) { static_cast<http_connection&>(c).read(); });
+      loop.on(id, [](connection::live_connection& c) {
+        auto& self = static_cast<http_connection&>(c);
+        self.again_ = false;
+        self.read();
+      });
     });
   }
 
@@ -313,6 +320,7 @@ private:
   std::uint64_t received_ = 0;
   std::uint32_t requests_ = 0;
   bool keep_alive_ = true;
+  bool again_ = false;  // read_again_later() was called, and it is not yet later
   bool upgrading_ = false;
   stage stage_ = stage::reading;
 };
