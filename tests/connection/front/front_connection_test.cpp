@@ -178,12 +178,11 @@ protected:
   /// Nothing is left of any connection.
   bool all_gone() {
     const auto deadline = std::chrono::steady_clock::now() + 10s;
-    std::size_t left = 1;
-    while (left != 0 && std::chrono::steady_clock::now() < deadline) {
-      on_loop([&] { left = all_.size(); });
+    bool left = true;
+    while (left && std::chrono::steady_clock::now() < deadline) {
+      on_loop([&] { left = all_.size() != 0 || limits_.addresses() != 0; });
     }
-    on_loop([] {});
-    return left == 0 && limits_.addresses() == 0;
+    return !left;
   }
   double sample(const std::string& name, const std::vector<std::string>& labels) {
     std::istringstream text{prometheus::TextSerializer{}.Serialize(metrics_.collectable()->Collect())};
