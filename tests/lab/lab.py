@@ -69,6 +69,7 @@ class Lab:
         self.authorities = certificates.Authorities(self.directory / "authorities")
         self.certificates, self.next_certificates = {}, {}
         self.hosts, self.observers, self.descriptors = {}, {}, {}
+        self.clients = contextlib.ExitStack()  # programs of other people's, until all is over
         self.network = self.zones = self.dns = self.sessions = None
 
     # Bringing up
@@ -187,6 +188,10 @@ class Lab:
         kind, (host, *rest) = found[1], found[2].split()
         if kind in ("ip4", "ip6"):
             return getattr(self.network.hosts[host], kind)
+        if kind == "authority":
+            return str(self.authorities.authority(host).chain)
+        if kind == "script":
+            return str(self.script(host))
         if kind == "sha256":
             return base64.b64encode(hashlib.sha256(self.certificates[host, self.hosts[host].domains[0]].der()).digest()).decode()
         if kind != "tlsa":
@@ -231,6 +236,7 @@ class Lab:
     def _down(self, fault):
         failed = fault is not None
         try:
+            self.clients.close()
             if self.sessions is not None:
                 (self.sessions.abort if failed else self.sessions.close)()
             for each in self.hosts.values():

@@ -80,9 +80,17 @@ class Place:
     def __init__(self, dialled=(), metrics="", descriptors=0):
         observed = types.SimpleNamespace(since_mark=lambda: list(dialled))
         host = types.SimpleNamespace(name="a", http=lambda _: (200, metrics), descriptors=lambda: descriptors,
-                                     log=lambda: "one line", ctl=lambda *_: "b.org outbound")
+                                     log=lambda: "one line", ctl=lambda *_: "b.org outbound", namespace=self)
         self.hosts, self.observers, self.descriptors = {"a": host}, {"a": observed}, {"a": 10}
         self.sessions = self
+
+    @staticmethod
+    def expand(text):
+        return text.replace("{ip4 b}", "192.0.2.2")
+
+    @staticmethod
+    def run(*command, timeout):
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
     @staticmethod
     def wait(condition, what, _seconds=None):
@@ -140,6 +148,14 @@ class Expectations(unittest.TestCase):
         steps.ctl(Place(), {"ctl": "a connections --s2s", "shows": ["b.org +outbound"]}, 0)
         with self.assertRaisesRegex(AssertionError, "shows no inbound"):
             steps.ctl(Place(), {"ctl": "a connections --s2s", "shows": ["inbound"]}, 0)
+
+
+    def test_programs(self):
+        steps.run_program(Place(), {"run": "a echo 'from  {ip4 b}'", "shows": ["^from  {ip4 b}$"]}, 10)
+        with self.assertRaisesRegex(AssertionError, "shows no 192"):
+            steps.run_program(Place(), {"run": "a echo", "shows": ["{ip4 b}"]}, 10)
+        with self.assertRaisesRegex(AssertionError, "ends with 3"):
+            steps.run_program(Place(), {"run": "a sh -c 'exit 3'"}, 10)
 
 
 def hello(name, protocols):

@@ -44,6 +44,7 @@ class User:
     def __init__(self, jid, client):
         self.jid, self.client = jid, client
         self.presence = collections.deque()
+        self.heard = collections.deque()  # messages from others than the lab's own users: (sender, body)
         self.answers = {}
 
 
@@ -69,8 +70,9 @@ class Sessions:
             local_part, _, domain = jid.partition("@")
             host, settings = self.host_of(domain), self.logins.get(jid, {})
             method = settings.get("method", "starttls")
-            client = Client(host.namespace.addresses[0], PORTS["c2s" if method == "starttls" else "c2s_direct"], domain,
-                            local_part, PASSWORD, method=method, context=_any_certificate(),
+            port = settings.get("port", PORTS["c2s" if method == "starttls" else "c2s_direct"])
+            client = Client(host.namespace.addresses[0], port, domain, local_part, PASSWORD, method=method,
+                            context=_any_certificate(), alpn=settings.get("alpn", ("xmpp-client",)),
                             mechanism=settings.get("mechanism", host.mechanism), resource="lab", timeout=PATIENCE)
             with host.namespace.inside():
                 client.connect()
@@ -143,6 +145,8 @@ class Sessions:
             sent.returned.append(error_condition(element))
         elif local(element) == "message" and sent is not None:
             sent.delivered.append(user.jid)
+        elif local(element) == "message" and (body := element.findtext(f"{{{CLIENT}}}body")):
+            user.heard.append((element.get("from"), body))
         elif local(element) == "iq" and element.get("type") in ("get", "set"):
             user.client.send(f"<iq type='result' id='{identifier}' to='{element.get('from')}'/>")
         elif local(element) == "iq" and element.get("type") == "result" and sent is not None:

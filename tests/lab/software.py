@@ -5,6 +5,7 @@
     ejabberd        Debian's
     refused         an address where no port is open
     blackhole       an address from which nothing comes back
+    nginx           Debian's: a web server behind somebody's port for everything
     scripted:FILE   a Python program of the scenario's folder
 
 Each real server gets the same ports: 5222 and 5223 for clients, 5269 and 5270 for servers.
@@ -311,6 +312,29 @@ class Ejabberd(Host):
         return "lab: serving" in self.log()
 
 
+class Nginx(Host):
+    """Serves HTTP/2 and 1.1 by TLS on 8443, and wants a PROXY header before it. It says which version was spoken."""
+
+    PORT = 8443
+
+    def prepare(self):
+        made = self.lab.certificates[self.name, self.domains[0]]
+        places = " ".join(f"{kind}_temp_path {self.directory}/{kind};"
+                          for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        listen = " ".join(f"listen {address}:{self.PORT} ssl http2 proxy_protocol;" for address in ("0.0.0.0", "[::]"))
+        (self.directory / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {self.directory}/pid; error_log stderr; events {{}}\n"
+            f"http {{ {places} access_log off; server {{ {listen} server_name {' '.join(self.domains)}; "
+            f"ssl_certificate {made.chain}; ssl_certificate_key {made.key}; "
+            'location / { return 200 "nginx by $server_protocol for $proxy_protocol_addr\\n"; } } }\n', encoding="utf-8")
+
+    def command(self):
+        return ["/usr/sbin/nginx", "-c", self.directory / "nginx.conf", "-p", self.directory, "-e", "stderr"]
+
+    def ready(self):
+        return self.answers(self.PORT)
+
+
 class Refused(Host):
     starts = False
 
@@ -336,7 +360,7 @@ class Scripted(Host):
         return "ready" in self.log().splitlines()
 
 
-KINDS = {"comity": Comity, "prosody": Prosody, "ejabberd": Ejabberd, "refused": Refused, "blackhole": Blackhole,
+KINDS = {"comity": Comity, "prosody": Prosody, "ejabberd": Ejabberd, "nginx": Nginx, "refused": Refused, "blackhole": Blackhole,
          "scripted": Scripted}
 
 

@@ -2,10 +2,14 @@
 and any number of expectations, which are looked at after it."""
 
 import re
+import shlex
+import sys
 import time
+import types
 
+import driven_client
 import observer
-from harness import PATIENCE
+from harness import PASSWORD, PATIENCE
 
 # What libunbound opens when it is asked for the first time, and keeps.
 RESOLVER = 4
@@ -59,6 +63,8 @@ def users(all_steps):
     """The JIDs that the steps log in."""
     found = set()
     for step in all_steps:
+        if "client" in step:
+            found |= {step["client"].split()[3], step["to"]}
         for deed in ("message", "iq", "subscribe"):
             for pairs in _pairs(step.get(deed, ())):
                 found |= {each for pair in pairs for each in (pair[1], pair[3]) if "@" in each}
@@ -85,7 +91,7 @@ def _short(value):
 
 
 def check(step, path):
-    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "later", "is", "shows"}
+    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "later", "is", "shows", "to"}
     if unknown:
         raise ValueError(f"{path}: a step has unknown {', '.join(sorted(unknown))}")
     if len(set(step) & set(DEEDS)) > 1:
@@ -188,6 +194,48 @@ def ctl(place, step, _):
             raise AssertionError(f"comityctl {' '.join(arguments)} shows no {each}:\n{printed}")
 
 
+def run_program(place, step, limit):
+    """run = "b curl …", shows = ["pattern", …]: a program at b, which must succeed, and what it prints."""
+    host, *command = shlex.split(place.expand(step["run"]))
+    done = place.hosts[host].namespace.run(*command, timeout=limit)
+    if done.returncode != 0:
+        raise AssertionError(f"{command} at {host} ends with {done.returncode}:\n{done.stdout}{done.stderr}")
+    for each in map(place.expand, step.get("shows", ())):
+        if not re.search(each, done.stdout):
+            raise AssertionError(f"{command} at {host} shows no {each}:\n{done.stdout}")
+
+
+class _Program:
+    """One of driven_client's, at a host, with more arguments."""
+
+    def __init__(self, name, host, arguments):
+        self.library = next(each for each in driven_client.LIBRARIES if each.name == name)
+        self.name, self.comes_back_after = name, self.library.comes_back_after
+        self.host, self.arguments = host, arguments
+
+    def command(self):
+        # Debian's own Python has the modules that its packages install.
+        command = ["/usr/bin/python3" if each == sys.executable else each for each in self.library.command()]
+        return ["ip", "netns", "exec", self.host.namespace.netns, *command, *self.arguments]
+
+
+def client(place, step, _):
+    """client = "b slixmpp direct erin@a.org 443 alpn=xmpp-client", to = "bob@b.org": a program by other people at b logs
+    in, chats with that user, and stays until all is over."""
+    at, name, method, jid, port, *arguments = step["client"].split()
+    program = driven_client.DrivenClient(
+        _Program(name, place.hosts[at], arguments), types.SimpleNamespace(jid=lambda user: user, port_of=lambda _: port, direct_port=port), jid,
+        method, PASSWORD, place.authorities.authority("lab").chain)
+    peer = place.sessions.user(step["to"])
+    place.clients.enter_context(program)
+    program.connect(domain=jid.partition("@")[2])
+    program.came_online()
+    program.tell("send", peer.client.jid, f"from {name}")
+    place.sessions.wait(lambda: (program.jid, f"from {name}") in peer.heard, lambda: f"{peer.jid} heard {list(peer.heard)}")
+    peer.client.message(program.jid, f"to {name}")
+    program.wait_for("message", peer.client.jid, f"to {name}")
+
+
 def wait(place, step, _):
     """Reads what comes, this long."""
     end = time.monotonic() + seconds(step["wait"])
@@ -240,8 +288,8 @@ def delv(place, step, _):
         raise AssertionError(f"{owner} {kind} is {got}, not {step['is']}: {done.stdout}{done.stderr}")
 
 
-DEEDS = {each.__name__: each for each in (message, iq, subscribe, stop, start, pause, resume, renew, close, ctl, wait, link,
-                                          resolve, delv)}
+DEEDS = {each.__name__: each for each in (message, iq, subscribe, stop, start, pause, resume, renew, close, ctl, client, wait,
+                                          link, resolve, delv)} | {"run": run_program}
 
 
 # Expectations

@@ -1,7 +1,8 @@
 """slixmpp, driven by lines (see driven_client.py). It leaves roster and presence on login to the program; and so is the
 coming back here, since its own forgets that the connection was one of direct TLS.
 
-    slixmpp_client.py [TLS-VERSION]    the highest to use: TLSv1_2 or TLSv1_3
+    slixmpp_client.py [TLS-VERSION] [alpn=PROTOCOL]    the highest version to use, TLSv1_2 or TLSv1_3; what direct TLS
+                                                       offers by ALPN, nothing without it
 """
 
 import asyncio
@@ -27,8 +28,11 @@ class Driven:
         self.xmpp.register_plugin("xep_0030")
         self.xmpp.register_plugin("xep_0203")
         self.xmpp.ca_certs = cafile
-        if len(sys.argv) > 1:
-            self.xmpp.ssl_context.maximum_version = ssl.TLSVersion[sys.argv[1]]
+        for each in sys.argv[1:]:
+            if each.startswith("alpn="):
+                self.xmpp.ssl_context.set_alpn_protocols([each.removeprefix("alpn=")])
+            else:
+                self.xmpp.ssl_context.maximum_version = ssl.TLSVersion[each]
         self.xmpp.default_port = int(port)  # of what the domain resolves to, which comes first
         self.xmpp.auto_authorize = None  # asks the program
         self.xmpp.add_event_handler("session_start", self.started)
