@@ -224,7 +224,7 @@ def client(place, step, _):
     in, chats with that user, and stays until all is over."""
     at, name, method, jid, port, *arguments = step["client"].split()
     program = driven_client.DrivenClient(
-        _Program(name, place.hosts[at], arguments), types.SimpleNamespace(jid=lambda user: user, port_of=lambda _: port, direct_port=port), jid,
+        _Program(name, place.hosts[at], arguments), types.SimpleNamespace(jid=lambda user: user, port_of=lambda _: port), jid,
         method, PASSWORD, place.authorities.authority("lab").chain)
     peer = place.sessions.user(step["to"])
     place.clients.enter_context(program)
