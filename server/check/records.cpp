@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "server/http/well_known.hpp"
+
 namespace comity::check {
 
 namespace {
@@ -92,21 +94,12 @@ void add_hints(host_records& to, const running_host& host) {
   }
 }
 
-/// XEP-0156: both files say the same. The URLs are ours and need no escaping.
+/// XEP-0156, as our own HTTP serves them where it is asked: for a web server of the domain that is another.
 void add_files(host_records& to, const running_host& host) {
-  static constexpr std::string_view relation = "urn:xmpp:alt-connections:websocket";
-  if (host.urls.empty()) {
-    return;
+  if (!host.urls.empty()) {
+    to.files.push_back({std::string{http::host_meta_path}, http::host_meta_xml(host.urls)});
+    to.files.push_back({std::string{http::host_meta_json_path}, http::host_meta_json(host.urls)});
   }
-  std::string xml = "<?xml version='1.0' encoding='utf-8'?>\n<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n";
-  std::string json = "{\"links\": [";
-  for (const auto& url : host.urls) {
-    xml += "  <Link rel='" + std::string{relation} + "' href='" + url + "'/>\n";
-    json += (json.ends_with('[') ? "" : ", ");
-    json += "{\"rel\": \"" + std::string{relation} + "\", \"href\": \"" + url + "\"}";
-  }
-  to.files.push_back({"/.well-known/host-meta", xml + "</XRD>\n"});
-  to.files.push_back({"/.well-known/host-meta.json", json + "]}\n"});
 }
 
 std::string padded(std::string text, std::size_t width) {

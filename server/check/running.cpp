@@ -8,6 +8,8 @@
 
 #include "connection/jid.hpp"
 #include "dns/rdata.hpp"
+#include "server/http/well_known.hpp"
+#include "server/ports.hpp"
 #include "tls/crypto.hpp"
 #include "tls/dane.hpp"
 #include "tls/key_file.hpp"
@@ -125,6 +127,9 @@ std::expected<running_host, std::string> running(const running_server& all, std:
   r.target = wish.target.empty() ? default_target(machine_name(), domain) : wish.target;
   for (const auto& l : all.ports) {
     r.ports.push_back(port_of(l, all.settings.s2s.enabled));
+  }
+  for (const auto port : server::websocket_ports(all.ports)) {
+    r.urls.push_back(http::websocket_url(r.target, port));
   }
   if (auto added = add_keys(r.keys, *host, r.domain, all.certificates, wish.next_key_hex); !added) {
     return std::unexpected{std::move(added.error())};

@@ -7,6 +7,7 @@
 #include "fakes/certificate_builder.hpp"
 #include "fakes/folder.hpp"
 #include "server/check/running.hpp"
+#include "server/http/well_known.hpp"
 #include "tls/crypto.hpp"
 #include "tls/dane.hpp"
 #include "tls/key_file.hpp"
@@ -138,18 +139,11 @@ TEST(Records, HaveTheFilesOfAWebServerWhereThereAreWebSockets) {  // XEP-0156
   host.urls = {"wss://xmpp.a.example/xmpp-websocket"};
   const auto all = records_for(host);
   ASSERT_EQ(all.files.size(), 2U);
-  EXPECT_EQ(all.files[0], (web_file{"/.well-known/host-meta",
-                                    "<?xml version='1.0' encoding='utf-8'?>\n"
-                                    "<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n"
-                                    "  <Link rel='urn:xmpp:alt-connections:websocket' "
-                                    "href='wss://xmpp.a.example/xmpp-websocket'/>\n"
-                                    "</XRD>\n"}));
-  EXPECT_EQ(all.files[1], (web_file{"/.well-known/host-meta.json",
-                                    "{\"links\": [{\"rel\": \"urn:xmpp:alt-connections:websocket\", \"href\": "
-                                    "\"wss://xmpp.a.example/xmpp-websocket\"}]}\n"}));
+  EXPECT_EQ(all.files[0], (web_file{"/.well-known/host-meta", http::host_meta_xml(host.urls)}));
+  EXPECT_EQ(all.files[1], (web_file{"/.well-known/host-meta.json", http::host_meta_json(host.urls)}));
   EXPECT_TRUE(
       zone_text(all).contains("; the web server of a.example has to have, at /.well-known/host-meta:\n"
-                              "; <?xml version='1.0' encoding='utf-8'?>\n"));
+                              "; <?xml version=\"1.0\" encoding=\"utf-8\"?>\n"));
 }
 
 TEST(Records, ReplaceEachSetByNsupdate) {  // RFC 2136 §2.5
@@ -245,6 +239,15 @@ TEST_F(RunningHost, KnowsItsPorts) {
   EXPECT_EQ(host.ports[1].address, "[::1]:443");
   settings_.s2s.enabled = false;
   EXPECT_FALSE(facts("a.example", {})->ports[1].servers);
+}
+
+TEST_F(RunningHost, TellsWhereItsWebsocketIsReached) {  // XEP-0156
+  EXPECT_TRUE(facts("a.example", {})->urls.empty());    // nobody reaches that port
+  ports_.push_back(port({"::", 443}, config::listen_protocol::any, config::listen_tls::direct));
+  ports_.back().alpn = {{"http/1.1", "http"}};
+  ports_.push_back(port({"192.0.2.1", 5443}, config::listen_protocol::http, config::listen_tls::direct));
+  EXPECT_EQ(facts("a.example", {.target = "x.a.example", .next_key_hex = {}})->urls,
+            (std::vector<std::string>{"wss://x.a.example/xmpp-websocket", "wss://x.a.example:5443/xmpp-websocket"}));
 }
 
 TEST_F(RunningHost, HasItsOwnKeyAloneUnderItsOwnName) {
