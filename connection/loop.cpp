@@ -1,11 +1,14 @@
 #include "connection/loop.hpp"
 
+#include <fcntl.h>
+
 #include <asio.hpp>
 #include <asio/experimental/as_tuple.hpp>
 #include <mutex>
 #include <utility>
 
 #include "connection/connection_metrics.hpp"
+#include "connection/poller.hpp"
 
 namespace comity::connection {
 
@@ -29,6 +32,27 @@ struct loop::state {
     }
     for (auto& t : now) {
       t();
+    }
+  }
+
+  void wait_for_sockets() {
+    readiness.async_wait(asio::posix::stream_descriptor::wait_read, [this](std::error_code aborted) {
+      if (!aborted) {
+        take_ready();
+        wait_for_sockets();
+      }
+    });
+  }
+
+  /// What the sockets of one turn give to be written goes out with its end, without another round through Asio.
+  void take_ready() {
+    const bool scheduled = std::exchange(turn_end_scheduled, true);
+    for (const auto& e : sockets.ready()) {
+      told(e.id, e.readable, e.writable);
+    }
+    turn_end_scheduled = scheduled;
+    if (!scheduled && !turn_end.empty()) {
+      run_turn_end();
     }
   }
 
@@ -70,20 +94,33 @@ struct loop::state {
   std::vector<task> inbox;
   std::vector<task> turn_end;
   bool turn_end_scheduled = false;
+  poller sockets;
+  std::move_only_function<void(std::uint64_t, bool, bool)> told;
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  asio::posix::basic_stream_descriptor<asio::io_context::executor_type> readiness{
+      context, ::fcntl(sockets.descriptor(), F_DUPFD_CLOEXEC, 0)};
   asio::steady_timer beat{context};
   timer_wheel::clock::time_point due;
 };
 
 loop::loop(std::uint32_t index, metrics_cell& metrics)
     : index_{index}, metrics_{metrics}, state_{std::make_unique<state>(*this)} {
+  state_->wait_for_sockets();
 }
 
 loop::~loop() = default;
 
 asio::io_context& loop::context() noexcept {
   return state_->context;
+}
+
+poller& loop::sockets() noexcept {
+  return state_->sockets;
+}
+
+void loop::on_ready(std::move_only_function<void(std::uint64_t, bool, bool)> told) {
+  state_->told = std::move(told);
 }
 
 void loop::arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline) {

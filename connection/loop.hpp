@@ -22,6 +22,7 @@ class io_context;
 namespace comity::connection {
 
 class metrics_cell;
+class poller;
 
 using task = std::move_only_function<void()>;
 
@@ -34,6 +35,10 @@ public:
 
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] asio::io_context& context() noexcept;
+  /// The sockets of this loop's connections. Loop thread only.
+  [[nodiscard]] poller& sockets() noexcept;
+  /// `told` is called with the id, readiness to read and to write of each socket that is ready. Once, before run().
+  void on_ready(std::move_only_function<void(std::uint64_t, bool, bool)> told);
   [[nodiscard]] metrics_cell& metrics() noexcept { return metrics_; }
   /// Arms (or moves) a coarse deadline (100 ms), never early. Loop thread only; the entry leaves by itself when
   /// destroyed.

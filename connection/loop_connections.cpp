@@ -10,6 +10,14 @@ constexpr std::size_t read_buffer_bytes = 32U * 1024U;  // two TLS records
 }
 
 loop_connections::loop_connections(connection::loop& loop) : loop_{loop}, read_buffer_(read_buffer_bytes) {
+  loop_.on_ready([this](std::uint64_t id, bool readable, bool writable) {
+    if (writable) {
+      this->writable(id);
+    }
+    if (readable) {
+      this->readable(id);
+    }
+  });
 }
 
 loop_connections::~loop_connections() = default;

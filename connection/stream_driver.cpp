@@ -78,19 +78,24 @@ stream_driver::clock::time_point stream_driver::begin_phase(phase ended) {
 // --- readiness -------------------------------------------------------------------------------------------------------
 
 void stream_driver::readable() {
-  wire_.became_readable();
-  advance();
+  if (wire_.became_readable()) {
+    advance();
+  }
 }
 
 void stream_driver::writable() {
-  wire_.became_writable();
-  write();
-  advance();
+  if (wire_.became_writable()) {
+    write();
+    advance();
+  }
 }
 
 void stream_driver::flush() {
   wire_.turn_ended();
   write();
+  if (stage_ == stage::lingering && wire_.tls().pending()) {
+    return advance();  // the peer's own end is in already, and no readiness will tell of it
+  }
   settle();
 }
 
@@ -164,10 +169,14 @@ void stream_driver::read_secure() {
       return transport_gone();
     }
     count_received(got.bytes);
+    const bool more = wire_.tls().pending();
     const std::string_view bytes{buffer.data(), got.bytes};
     const auto used = feed(bytes);
     if (used < bytes.size() && stage_ == stage::secure) {
       unread_.assign(bytes.substr(used));  // an answer is awaited; the peer's next words wait with it
+    }
+    if (!more) {
+      return;  // a further read would only say so
     }
   }
   if (stage_ == stage::secure && !paused()) {

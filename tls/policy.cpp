@@ -58,6 +58,7 @@ void apply_policy(SSL_CTX* c) {
   SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                           SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_read_ahead(c, 1);  // a record's head and body in one read, and whatever has come behind it
   // One read handles one record that carries no data, so that a flood of them is seen while it comes (THREATS B4).
   SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);  // nothing of ours grows (THREATS B6)

@@ -63,12 +63,14 @@ public:
   void send(stanza_ref /*stanza*/) override {}
   void dismiss(stream_condition /*condition*/, cause /*why*/, std::string /*text*/) override { over(); }
   void readable() override {
-    wire_.became_readable();
-    advance();
+    if (wire_.became_readable()) {
+      advance();
+    }
   }
   void writable() override {
-    wire_.became_writable();
-    advance();
+    if (wire_.became_writable()) {
+      advance();
+    }
   }
   void flush() override { wire_.turn_ended(); }
   void fault(std::string_view what) noexcept override {

@@ -1,9 +1,9 @@
 #include "connection/transport/wire.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
-#include <asio.hpp>
 #include <cerrno>
 #include <utility>
 
@@ -26,10 +26,11 @@ bool would_block(int error) {
 
 }  // namespace
 
-struct wire::socket {
-  socket(asio::io_context& context, int descriptor) : stream{context, descriptor} {}
-  asio::posix::basic_stream_descriptor<asio::io_context::executor_type> stream;
-};
+wire::socket::~socket() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+  }
+}
 
 wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t queue_limit)
     : wire{loop, id, tls::stream{descriptor}, queue_limit} {
@@ -39,7 +40,7 @@ wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::si
            stream_framing framing)
     : loop_{loop},
       id_{id},
-      socket_{std::make_unique<socket>(loop.loop().context(), stream.descriptor())},
+      socket_{stream.descriptor()},
       tls_{std::move(stream)},
       queue_{queue_limit, framing} {
 }
@@ -47,23 +48,40 @@ wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::si
 wire::~wire() = default;
 
 tls::stream wire::release() {
-  (void)socket_->stream.release();
+  watch({});
+  socket_.release();
   return std::move(tls_);
+}
+
+void wire::watch(poller::interest wanted) {
+  loop_.loop().sockets().change(tls_.descriptor(), id_, watched_, wanted);
+  watched_ = wanted;
 }
 
 void wire::wait_readable() {
   if (!std::exchange(reading_, true)) {
-    // A connection that has gone meanwhile is not found; its waits end as aborted.
-    socket_->stream.async_wait(asio::posix::stream_descriptor::wait_read,
-                               [&loop = loop_, id = id_](std::error_code) { loop.readable(id); });
+    watch({.readable = true, .writable = watched_.writable});
   }
 }
 
 void wire::wait_writable() {
   if (!std::exchange(writing_, true)) {
-    socket_->stream.async_wait(asio::posix::stream_descriptor::wait_write,
-                               [&loop = loop_, id = id_](std::error_code) { loop.writable(id); });
+    watch({.readable = watched_.readable, .writable = true});
   }
+}
+
+bool wire::became_readable() {
+  const bool asked = std::exchange(reading_, false);
+  if (!asked) {  // it stays ready, and would be told of again and again
+    watch({.readable = false, .writable = watched_.writable});
+  }
+  return asked;
+}
+
+bool wire::became_writable() {
+  const bool asked = std::exchange(writing_, false);
+  watch({.readable = watched_.readable, .writable = false});
+  return asked;
 }
 
 tls::io_result wire::peek(std::span<char> into) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string_view>
 
+#include "connection/poller.hpp"
 #include "connection/transport/send_queue.hpp"
 #include "tls/stream.hpp"
 
@@ -65,8 +66,9 @@ public:
   /// Asks the loop to flush this connection at the end of the turn.
   void want_flush();
   void turn_ended() noexcept { flush_wanted_ = false; }
-  void became_readable() noexcept { reading_ = false; }
-  void became_writable() noexcept { writing_ = false; }
+  /// False where nobody asked: there is nothing to do then.
+  bool became_readable();
+  bool became_writable();
 
   /// Ends our side: close_notify under TLS (RFC 6120 §4.4, F09), then FIN. Once, after all is flushed.
   void say_goodbye();
@@ -76,16 +78,29 @@ public:
   [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
 
 private:
-  struct socket;
+  /// The descriptor, closed at the end unless let go of.
+  class socket {
+  public:
+    explicit socket(int descriptor) noexcept : descriptor_{descriptor} {}
+    ~socket();
+    socket(const socket&) = delete;
+    socket& operator=(const socket&) = delete;
+    void release() noexcept { descriptor_ = -1; }
+
+  private:
+    int descriptor_;
+  };
   void wait_writable();
+  void watch(poller::interest);
 
   loop_connections& loop_;
   std::uint64_t id_;
-  std::unique_ptr<socket> socket_;  // closes the descriptor, after TLS has let go of it
+  socket socket_;  // closes the descriptor, after TLS has let go of it
   tls::stream tls_;
   send_queue queue_;
   std::uint64_t bytes_sent_ = 0;
   std::uint8_t skipped_ = 0;  // white space before the ClientHello
+  poller::interest watched_;  // what the poller looks for; readability stays in it while nothing is to be read
   bool reading_ = false;      // a wait for readability is under way
   bool writing_ = false;
   bool flush_wanted_ = false;
