@@ -17,6 +17,8 @@ constexpr std::size_t longest_part = 1023;
 // No part longer than this can shrink to 1023 octets: at most, three octets become one (a fullwidth letter).
 constexpr std::size_t longest_input = 4 * longest_part;
 
+constexpr std::string_view forbidden_in_localparts = "\"&'/:<>@";  // RFC 7622 §3.3.1
+
 using enforced = std::expected<std::string, jid_error>;
 
 bool is_ascii(std::string_view s) noexcept {
@@ -31,6 +33,12 @@ std::string lower(std::string_view s) {
   std::string lowered{s};
   std::ranges::transform(lowered, lowered.begin(), [](char c) { return lower(c); });
   return lowered;
+}
+
+void append_lower(std::string& out, std::string_view s) {
+  for (const char c : s) {
+    out += lower(c);
+  }
 }
 
 enforced bounded(std::string&& part) {
@@ -60,8 +68,8 @@ enforced enforce_localpart(std::string_view part) {
   enforced result = is_ascii(part) && std::ranges::all_of(part, [](char c) { return c > 0x20 && c < 0x7f; })
                         ? bounded(lower(part))
                         : bounded(precis::username_case_mapped(part), jid_error::bad_localpart);
-  // RFC 7622 §3.3.1, asked of the outcome: a fullwidth '@' has become a plain one by now (THREATS D9).
-  if (result && result->find_first_of("\"&'/:<>@") != std::string::npos) {
+  // Asked of the outcome: a fullwidth '@' has become a plain one by now (THREATS D9).
+  if (result && result->find_first_of(forbidden_in_localparts) != std::string::npos) {
     return std::unexpected{jid_error::bad_localpart};
   }
   return result;
@@ -100,6 +108,16 @@ enforced enforce_ip_literal(std::string_view part) {
   }
   // One address has many spellings; RFC 5952's stands for all of them.
   return std::string{"["}.append(text.data()) + ']';
+}
+
+// Parts of ASCII that enforcement would leave as they are but for their case; or none.
+bool plain_localpart(std::string_view part) noexcept {
+  return part.size() <= longest_part && std::ranges::all_of(part, [](char c) { return c > 0x20 && c < 0x7f; }) &&
+         part.find_first_of(forbidden_in_localparts) == std::string_view::npos;
+}
+
+bool plain_resourcepart(std::string_view part) noexcept {
+  return part.size() <= longest_part && std::ranges::all_of(part, [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
 // A name of NR-LDH labels (RFC 5890 §2.3.1), where ICU would do no more than put it in lower case.
@@ -163,6 +181,22 @@ std::expected<jid, jid_error> jid::parse(std::string_view text) {
 std::expected<jid, jid_error> jid::make(std::string_view localpart, std::string_view domainpart,
                                         std::string_view resourcepart) {
   jid made;
+  if (plain_localpart(localpart) && domainpart.size() <= longest_part && plain_ldh(domainpart) &&
+      plain_resourcepart(resourcepart)) {
+    // What most addresses are: enforcement would give the same, part by part, with memory for each.
+    made.text_.reserve(localpart.size() + domainpart.size() + resourcepart.size() + 2);
+    if (!localpart.empty()) {
+      append_lower(made.text_, localpart);
+      made.text_ += '@';
+    }
+    append_lower(made.text_, domainpart);
+    if (!resourcepart.empty()) {
+      made.text_.append(1, '/').append(resourcepart);
+    }
+    made.local_ = static_cast<std::uint16_t>(localpart.size());
+    made.domain_ = static_cast<std::uint16_t>(domainpart.size());
+    return made;
+  }
   if (!localpart.empty()) {
     auto part = enforce_localpart(localpart);
     if (!part) {

@@ -144,13 +144,40 @@ struct stanza_making {
     }
   }
 
-  static void take_tail(stanza& s, std::string&& written) {
-    written.erase(0, 1 + to_string(s.kind_).size());
-    written.shrink_to_fit();
-    s.tail_ = std::make_shared<const std::string>(std::move(written));
+  // All of it but `<kind`.
+  static void take_tail(stanza& s, std::string_view written) {
+    written.remove_prefix(1 + to_string(s.kind_).size());
+    auto kept = std::make_shared_for_overwrite<char[]>(written.size());
+    std::ranges::copy(written, kept.get());
+    s.tail_ = std::move(kept);
+    s.tail_size_ = static_cast<std::uint32_t>(written.size());
   }
 
-  static stanza_ref of(xml::document&& parsed, const jid& from, const jid& to) {
+  static void address(stanza& s, jid to) {
+    constexpr std::size_t around_to = std::string_view{" to=''"}.size();
+    s.to_ = std::move(to);
+    s.head_size_ = static_cast<std::uint32_t>(1 + to_string(s.kind_).size() +
+                                              (s.to_.empty() ? 0U : around_to + written_size(s.to_.text())));
+  }
+
+  // What stanzas are written in before their size is known: each thread has one, so that most take no memory for it.
+  struct workshop {
+    std::string written;
+    xml::writer out{written, xml::ns_client};
+
+    static workshop& opened() {
+      constexpr std::size_t kept = 64U * 1024U;
+      static thread_local workshop mine;
+      mine.written.clear();
+      if (mine.written.capacity() > kept) {
+        mine.written.shrink_to_fit();
+      }
+      mine.out.restart();
+      return mine;
+    }
+  };
+
+  static stanza_ref of(xml::document&& parsed, const jid& from, jid to) {
     parsed.rename_content(xml::ns_server, xml::ns_client);
     const xml::element root = parsed.root();
     auto s = empty();
@@ -158,14 +185,13 @@ struct stanza_making {
       return nullptr;
     }
     s->from_ = from;
-    s->to_ = to;
-    std::string written;
-    xml::writer w{written, xml::ns_client};
+    address(*s, std::move(to));
+    auto& [written, w] = workshop::opened();
     open(w, root.name(), from);
     w.copy_attributes(root, {"from", "to"});
     w.copy_content(root);
     w.close();
-    take_tail(*s, std::move(written));
+    take_tail(*s, written);
     if (s->kind_ == stanza_kind::iq) {
       s->document_ = std::make_shared<const xml::document>(std::move(parsed));
     }
@@ -186,8 +212,8 @@ std::string_view to_string(stanza_type t) noexcept {
   return type_names.at(std::to_underlying(t));
 }
 
-stanza_ref stanza::make(xml::document&& parsed, const jid& from, const jid& to) {
-  return stanza_making::of(std::move(parsed), from, to);
+stanza_ref stanza::make(xml::document&& parsed, const jid& from, jid to) {
+  return stanza_making::of(std::move(parsed), from, std::move(to));
 }
 
 stanza_ref stanza::from_wire(std::string_view bytes) {
@@ -200,8 +226,8 @@ stanza_ref stanza::from_wire(std::string_view bytes) {
     return written ? jid::parse(*written) : jid{};
   };
   const auto from = address("from");
-  const auto to = address("to");
-  return from && to ? make(std::move(parsed), *from, *to) : nullptr;
+  auto to = address("to");
+  return from && to ? make(std::move(parsed), *from, *std::move(to)) : nullptr;
 }
 
 std::shared_ptr<const xml::document> stanza::document() const {
@@ -219,19 +245,17 @@ std::shared_ptr<const xml::document> stanza::document() const {
 
 stanza_ref stanza::readdressed(const jid& to) const {
   auto s = std::shared_ptr<stanza>{new stanza{*this}};
-  s->to_ = to;
+  stanza_making::address(*s, to);
   return s;
 }
 
 void stanza::wire(std::string& out) const {
-  out.reserve(out.size() + wire_size());
   out += '<';
   out += to_string(kind_);
   wire_behind_name(out);
 }
 
 void stanza::wire_alone(std::string& out) const {
-  out.reserve(out.size() + wire_alone_size());
   out += '<';
   out += to_string(kind_);
   out += declared_namespace;
@@ -244,12 +268,7 @@ void stanza::wire_behind_name(std::string& out) const {
     xml::append_attribute_value(out, to_.text());
     out += '\'';
   }
-  out += *tail_;
-}
-
-std::size_t stanza::wire_size() const noexcept {
-  constexpr std::size_t around_to = std::string_view{" to=''"}.size();
-  return 1 + to_string(kind_).size() + (to_.empty() ? 0U : around_to + written_size(to_.text())) + tail_->size();
+  out.append(tail_.get(), tail_size_);
 }
 
 std::size_t stanza::wire_alone_size() const noexcept {
@@ -270,7 +289,7 @@ stanza_builder::stanza_builder(stanza_kind kind, stanza_type type, const jid& fr
   s.kind_ = kind;
   s.type_ = type;
   s.from_ = from;
-  s.to_ = to;
+  stanza_making::address(s, to);
   s.lang_ = lang;
   // RFC 6120 §8.2.3: an IQ always has one, be it empty (§8.3.1 rule 3).
   if (!id.empty() || kind == stanza_kind::iq) {
@@ -293,7 +312,7 @@ xml::writer& stanza_builder::writer() noexcept {
 stanza_ref stanza_builder::finish() {
   state_->out.close();
   auto s = std::move(state_->made);
-  stanza_making::take_tail(*s, std::move(state_->written));
+  stanza_making::take_tail(*s, state_->written);
   // What rules ask of content is read off the bytes themselves, so that it cannot differ from what is sent.
   if (s->kind_ == stanza_kind::iq) {
     s->document_ = s->document();  // kept, as with every IQ: handlers hold on to its elements

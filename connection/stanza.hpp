@@ -62,7 +62,7 @@ public:
   /// attribute out. An IQ keeps its document (moved in), for its handler; other kinds are parsed again on demand.
   /// The root must be message, presence or iq; the caller has checked its namespace. A document in jabber:server is
   /// taken over into jabber:client, so its readers need to know one namespace only.
-  [[nodiscard]] static stanza_ref make(xml::document&& parsed, const jid& from, const jid& to);
+  [[nodiscard]] static stanza_ref make(xml::document&& parsed, const jid& from, jid to);
 
   /// Parses bytes in wire form (what wire() writes), as storage keeps them. nullptr when they are damaged.
   [[nodiscard]] static stanza_ref from_wire(std::string_view bytes);
@@ -90,7 +90,7 @@ public:
 
   /// Appends the bytes as sent. wire_size() is their exact number.
   void wire(std::string& out) const;
-  [[nodiscard]] std::size_t wire_size() const noexcept;
+  [[nodiscard]] std::size_t wire_size() const noexcept { return head_size_ + tail_size_; }
   /// The same as a document of its own, in jabber:client (RFC 7395 §3.3.3): `<kind xmlns='jabber:client' to='…'` +
   /// tail.
   void wire_alone(std::string& out) const;
@@ -109,7 +109,9 @@ private:
   std::optional<stanza_condition> own_error_;
   jid from_, to_;
   std::string id_, lang_;
-  std::shared_ptr<const std::string> tail_;
+  std::uint32_t head_size_ = 0;  // octets up to the tail
+  std::uint32_t tail_size_ = 0;
+  std::shared_ptr<const char[]> tail_;  // in one allocation with its count
   std::shared_ptr<const xml::document> document_;
 };
 

@@ -154,10 +154,10 @@ private:
 
   void take_stanza(xml::document& document) {
     const auto addressed = document.root().attribute("to");
-    const auto to = addressed ? jid::parse(*addressed) : jid{};
+    auto to = addressed ? jid::parse(*addressed) : jid{};
     const bool forbidden = document.forbidden_namespace();
     // RFC 6120 §8.1.2.1: `from` is what was bound here, whatever the client wrote (THREATS F7).
-    auto stanza = stanza::make(std::move(document), peer_, to.value_or(jid{}));
+    auto stanza = stanza::make(std::move(document), peer_, std::move(to).value_or(jid{}));
     metrics().stanza_received(route(), stanza->kind());
     if (to && !forbidden) {
       return with_.host.received(ref(), std::move(stanza));

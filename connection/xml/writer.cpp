@@ -127,6 +127,12 @@ writer::writer(std::string& out, std::string_view around)
     : out_{out}, stack_{around}, around_length_{static_cast<std::uint32_t>(around.size())} {
 }
 
+void writer::restart() noexcept {
+  stack_.resize(around_length_);
+  open_.clear();
+  in_tag_ = false;
+}
+
 std::string_view writer::current_namespace() const noexcept {
   const std::string_view all{stack_};
   return open_.empty() ? all.substr(0, around_length_) : all.substr(open_.back().ns, open_.back().ns_length);

@@ -27,6 +27,8 @@ public:
   /// Writes into `out`; `around` is the namespace in force there ("" where none is).
   /// `out` must outlive the writer.
   explicit writer(std::string& out, std::string_view around = {});
+  /// As newly made, with the memory it has.
+  void restart() noexcept;
 
   /// Opens an element; an empty `ns` means that of the element around it. A `name` with a prefix ("stream:features")
   /// is written as it is: the caller knows the prefix to be declared on the stream, and `ns` is what it stands for.
