@@ -85,16 +85,6 @@ std::string hmac(hash h, std::string_view key, std::string_view bytes) {
   return out;
 }
 
-std::string pbkdf2(hash h, std::string_view password, std::string_view salt, std::uint32_t iterations) {
-  std::string out(digest_size(h), '\0');
-  if (PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes_of(salt),
-                        static_cast<int>(salt.size()), static_cast<int>(iterations), digest_of(h),
-                        static_cast<int>(out.size()), bytes_of(out)) != 1) {
-    broken("derive a key");
-  }
-  return out;
-}
-
 std::string random_bytes(std::size_t count) {
   std::string out(count, '\0');
   if (RAND_bytes(bytes_of(out), static_cast<int>(count)) != 1) {
