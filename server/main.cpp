@@ -13,6 +13,7 @@
 #include "server/daemon.hpp"
 #include "server/log.hpp"
 #include "server/metrics.hpp"
+#include "tls/buffers.hpp"
 
 namespace {
 
@@ -63,6 +64,7 @@ int serve(const std::filesystem::path& file, bool check_only) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  comity::tls::keep_record_buffers();
   try {
     CLI::App app{"Comity, an XMPP server", "comityd"};
     std::string file = "/etc/comity/comity.toml";
