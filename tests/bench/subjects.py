@@ -80,26 +80,28 @@ class Floor(Subject):
 
 
 class Real(Subject):
-    """A server of software.KINDS. `peers` maps the domains of others to their addresses."""
+    """A server of software.KINDS, of its own domain and, where asked for, of d0, d1, … below that."""
 
     port = PORTS["c2s_direct"]
 
-    def __init__(self, world, kind, name, directory, number, core, accounts, settings=None, peers=()):
+    def __init__(self, world, kind, name, directory, number, core, accounts, settings=None, more_domains=0):
         self.name, self.accounts = name, accounts
         self.domain = f"{name}.bench.example"
         self.address = f"127.0.{10 + number}.1"
         directory.mkdir()
-        world.certificates[name, self.domain] = world.authorities.issue(self.domain, {}, directory / "crt",
-                                                                        directory / "key")
-        config = software._merge(self.config(dict(peers)), settings or {})  # pylint: disable=protected-access
-        self.host = kind(world, name, {"domains": [self.domain], "config": config}, Place(self.address, core), directory)
+        domains = [self.domain, *(f"d{each}.{self.domain}" for each in range(more_domains))]
+        made = world.authorities.issue(self.domain, {"dns": [self.domain, f"*.{self.domain}"]}, directory / "crt",
+                                       directory / "key")
+        world.certificates.update({(name, each): made for each in domains})
+        config = software._merge(self.config(), settings or {})  # pylint: disable=protected-access
+        self.host = kind(world, name, {"domains": domains, "config": config}, Place(self.address, core), directory)
         self.host.prepare()
         self.add_accounts()
         self.host.launch()
         self.host.wait_ready()
         self.pid = self.host.process.pid
 
-    def config(self, peers):
+    def config(self):
         raise NotImplementedError
 
     def add_accounts(self):
@@ -118,7 +120,7 @@ class Comity(Real):
     def __init__(self, *arguments, **options):
         super().__init__(arguments[0], _ComityHost, *arguments[1:], **options)
 
-    def config(self, peers):
+    def config(self):
         return {
             "server": {"threads": 1},
             "log": {"level": "warn"},
@@ -156,7 +158,7 @@ class Prosody(Real):
     def __init__(self, *arguments, **options):
         super().__init__(arguments[0], software.Prosody, *arguments[1:], **options)
 
-    def config(self, peers):
+    def config(self):
         return {
             "log": {"warn": str(pathlib.Path("/dev/null"))},
             "interfaces": [self.address],
@@ -196,7 +198,7 @@ class Ejabberd(Real):
     def __init__(self, *arguments, **options):
         super().__init__(arguments[0], _EjabberdHost, *arguments[1:], **options)
 
-    def config(self, peers):
+    def config(self):
         def listener(port, module, **more):
             return {"ip": self.address, "port": PORTS[port], "module": module, **more}
         return {

@@ -55,6 +55,7 @@ int main(int count, char** words) {
   app.add_option("--mechanism", around.where.login, "scram (SCRAM-SHA-1) or plain")
       ->transform(CLI::CheckedTransformer(mechanisms));
   app.add_flag("--floor", around.where.floor, "it is comity-bench-floor, which speaks no XMPP");
+  app.add_option("--allocations", around.allocations, "the file in which comity-bench-allocations counts");
   app.add_flag("--progress", around.progress, "say on standard error how far it is");
   app.add_flag("--json", json, "one JSON object in place of text");
 
@@ -94,6 +95,13 @@ int main(int count, char** words) {
   fan_wanted->add_option("--contacts", fan.contacts)->capture_default_str();
   fan_wanted->add_option("--rounds", fan.rounds)->capture_default_str();
 
+  domain_load far;
+  auto* domains_wanted = app.add_subcommand("domains", "the first stanza to each of many other domains");
+  domains_wanted->add_option("--count", far.count)->capture_default_str();
+  domains_wanted->add_option("--first", far.first, "the first one's number")->capture_default_str();
+  domains_wanted->add_option("--parallel", far.parallel)->capture_default_str();
+  domains_wanted->add_option("--peer-domain", peer_domain, "the domain above them")->required();
+
   CLI11_PARSE(app, count, words);
 
   message.time = std::chrono::milliseconds{static_cast<long>(seconds * 1e3)};
@@ -108,7 +116,8 @@ int main(int count, char** words) {
       {handshakes_wanted, [&] { return handshakes(around, handshake); }},
       {idle_wanted, [&] { return idle(around, held); }},
       {messages_wanted, [&] { return messages(around, message); }},
-      {fan_wanted, [&] { return fan_out(around, fan); }}};
+      {fan_wanted, [&] { return fan_out(around, fan); }},
+      {domains_wanted, [&] { return domains(around, far); }}};
   try {
     for (const auto& [wanted, run] : all) {
       if (wanted->parsed()) {

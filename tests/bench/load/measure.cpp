@@ -41,6 +41,18 @@ double pss_bytes(const std::vector<pid_t>& processes) {
   return sum;
 }
 
+double allocations(const std::string& file) {
+  if (file.empty()) {
+    return 0;
+  }
+  std::ifstream counted{file, std::ios::binary};
+  std::uint64_t number = 0;
+  if (!counted.read(reinterpret_cast<char*>(&number), sizeof number)) {
+    throw std::runtime_error{file + " cannot be read"};
+  }
+  return static_cast<double>(number);
+}
+
 double latencies::percentile(double part) {
   if (all_.empty()) {
     return 0;

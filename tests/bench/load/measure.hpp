@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace comity::bench {
@@ -16,6 +17,9 @@ using clock = std::chrono::steady_clock;
 [[nodiscard]] double cpu_seconds(const std::vector<pid_t>& processes);
 /// Their proportional set size together, in bytes.
 [[nodiscard]] double pss_bytes(const std::vector<pid_t>& processes);
+
+/// How often a process has allocated, from the file that comity-bench-allocations counts in; 0 for "".
+[[nodiscard]] double allocations(const std::string& file);
 
 class latencies {
 public:

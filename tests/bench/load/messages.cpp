@@ -42,6 +42,7 @@ public:
       }
     }
     pass(load_.warm_up);
+    const auto allocated = allocations(around_.allocations);
     const auto cpu = cpu_seconds(around_.processes);
     const auto begun = clock::now();
     const auto received = received_;
@@ -50,21 +51,18 @@ public:
     measuring_ = false;
     const auto used = cpu_seconds(around_.processes) - cpu;
     const auto count = static_cast<double>(received_ - received);
+    const auto allocations_each = (allocations(around_.allocations) - allocated) / count;
     const std::chrono::duration<double> took = clock::now() - begun;
     sending_ = false;
     clients_.run_until([this] { return received_ == sent_; }, drain_time);
     for (const auto& each : clients_.all()) {
       each->close();
     }
-    return {{"server_cpu_s_per_1000", used / count * 1e3},
-            {"messages_a_second", count / took.count()},
-            {"server_busy", used / took.count()},
-            {"latency_ms_p50", latencies_.percentile(0.5)},
-            {"latency_ms_p99", latencies_.percentile(0.99)},
-            {"latency_ms_p999", latencies_.percentile(0.999)},
-            {"messages", static_cast<double>(sent_)},
-            {"lost", static_cast<double>(sent_ - received_)},
-            {"out_of_order", static_cast<double>(out_of_order_)}};
+    return {{"server_cpu_s_per_1000", used / count * 1e3},     {"allocations_each", allocations_each},
+            {"messages_a_second", count / took.count()},       {"server_busy", used / took.count()},
+            {"latency_ms_p50", latencies_.percentile(0.5)},    {"latency_ms_p99", latencies_.percentile(0.99)},
+            {"latency_ms_p999", latencies_.percentile(0.999)}, {"messages", static_cast<double>(sent_)},
+            {"lost", static_cast<double>(sent_ - received_)},  {"out_of_order", static_cast<double>(out_of_order_)}};
   }
 
 private:

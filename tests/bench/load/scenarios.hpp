@@ -19,7 +19,8 @@ using findings = std::vector<std::pair<std::string, double>>;
 struct surroundings {
   std::vector<pid_t> processes;  // whose processor time and memory is the server's
   target where;
-  target peers;  // where those who receive are, on another server or the same
+  target peers;             // where those who receive are, on another server or the same
+  std::string allocations;  // where comity-bench-allocations counts, or ""
   bool progress = false;
 };
 
@@ -64,5 +65,13 @@ struct fan_out_load {
 };
 /// One user's presence to many online contacts.
 [[nodiscard]] findings fan_out(const surroundings&, const fan_out_load&);
+
+struct domain_load {
+  std::size_t count = 50;
+  std::size_t first = 0;
+  std::size_t parallel = 4;
+};
+/// The first stanza to each of the domains d0, d1, … below that of `peers`, and its answer.
+[[nodiscard]] findings domains(const surroundings&, const domain_load&);
 
 }  // namespace comity::bench
