@@ -36,12 +36,12 @@ def short(rules):
 def configuration(targets):
     """deploy/prometheus/prometheus.yml with short times and these {instance: address}."""
     text = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
-    text, times = re.subn(r"_interval: 15s", "_interval: 250ms", text)
+    text, times = re.subn(r"_interval: 15s", "_interval: 400ms", text)
     listed = "\n".join(f'      - {{targets: ["{address}"], labels: {{instance: {name}}}}}' for name, address in targets.items())
     text, places = re.subn(r'      - targets: \["127\.0\.0\.1:9568"\]', listed, text)
     if (times, places) != (2, 1):
         raise ValueError("deploy/prometheus/prometheus.yml is not what this test takes it for")
-    return text.replace("global:", "global:\n  scrape_timeout: 250ms")
+    return text.replace("global:", "global:\n  scrape_timeout: 400ms")
 
 
 def panels():
