@@ -30,11 +30,12 @@ trust::chain_verdict verdict_of(tls::chain_problem problem) {
       return trust::chain_verdict::expired;
     case tls::chain_problem::not_yet_valid:
       return trust::chain_verdict::not_yet_valid;
+    case tls::chain_problem::revoked:
+      return trust::chain_verdict::revoked;
     case tls::chain_problem::untrusted:
     case tls::chain_problem::not_end_entity:
     case tls::chain_problem::wrong_purpose:
     case tls::chain_problem::weak:
-    case tls::chain_problem::revoked:
     case tls::chain_problem::revocation_unknown:
       break;
   }

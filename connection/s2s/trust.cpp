@@ -32,7 +32,7 @@ bool named(const evidence& e) noexcept {
   return e.name == name_match::service || (e.name == name_match::target && e.service == lookup_security::secure);
 }
 
-/// RFC 7711 §6: a certificate out of its dates is nothing that POSH could vouch for.
+/// RFC 7711 §6: a certificate out of its dates is nothing that POSH could vouch for; nor is one that was taken back.
 bool posh_may_vouch(const evidence& e) noexcept {
   return e.chain == chain_verdict::trusted || e.chain == chain_verdict::untrusted;
 }
@@ -48,6 +48,8 @@ verdict why_not_a_certificate(const evidence& e) noexcept {
       return {refused{cause::cert_expired}, "the certificate has expired"};
     case chain_verdict::not_yet_valid:
       return {refused{cause::cert_not_yet_valid}, "the certificate is not valid yet"};
+    case chain_verdict::revoked:
+      return {refused{cause::cert_untrusted}, "its authority has revoked the certificate"};  // G02
     case chain_verdict::untrusted:
       return {refused{cause::cert_untrusted}, "no trusted authority vouches for the certificate"};
     case chain_verdict::trusted:

@@ -49,7 +49,7 @@ enum class tlsa_outcome : std::uint8_t {
 };
 
 /// What PKIX says of the chain (RFC 5280), names apart. `missing`: the peer showed no certificate.
-enum class chain_verdict : std::uint8_t { missing, trusted, expired, not_yet_valid, untrusted };
+enum class chain_verdict : std::uint8_t { missing, trusted, expired, not_yet_valid, revoked, untrusted };
 
 /// Which reference identifier the certificate has (RFC 6125 §6): the peer's own domain, or only the target of its SRV
 /// record, which counts where the delegation is secure (RFC 7673 §4.1).

@@ -31,8 +31,8 @@ constexpr std::array required_values{dane, certificate, dialback};
 constexpr std::array lookup_values{lookup_security::none, lookup_security::insecure, lookup_security::secure};
 constexpr std::array tlsa_values{tlsa_outcome::none,       tlsa_outcome::insecure, tlsa_outcome::matched,
                                  tlsa_outcome::mismatched, tlsa_outcome::unusable, tlsa_outcome::failed};
-constexpr std::array chain_values{chain_verdict::missing, chain_verdict::trusted, chain_verdict::expired,
-                                  chain_verdict::not_yet_valid, chain_verdict::untrusted};
+constexpr std::array chain_values{chain_verdict::missing,       chain_verdict::trusted, chain_verdict::expired,
+                                  chain_verdict::not_yet_valid, chain_verdict::revoked, chain_verdict::untrusted};
 constexpr std::array name_values{name_match::none, name_match::target, name_match::service};
 constexpr std::array posh_values{posh_outcome::not_asked, posh_outcome::none, posh_outcome::matched,
                                  posh_outcome::mismatched};
@@ -158,9 +158,9 @@ const std::vector<bool> no{false};
 const std::vector<word> no_word{word::silent, word::unusable};
 const std::vector<required_trust> certificate_or_dialback{certificate, dialback};
 const std::vector<chain_verdict> shown{chain_verdict::trusted, chain_verdict::expired, chain_verdict::not_yet_valid,
-                                       chain_verdict::untrusted};
+                                       chain_verdict::revoked, chain_verdict::untrusted};
 const std::vector<chain_verdict> untrusted{chain_verdict::untrusted};
-const std::vector<chain_verdict> out_of_date{chain_verdict::expired, chain_verdict::not_yet_valid};
+const std::vector<chain_verdict> spent{chain_verdict::expired, chain_verdict::not_yet_valid, chain_verdict::revoked};
 const std::vector<chain_verdict> trusted{chain_verdict::trusted};
 const std::vector<chain_verdict> missing{chain_verdict::missing};
 const std::vector<posh_outcome> no_posh{posh_outcome::none, posh_outcome::mismatched};
@@ -285,6 +285,15 @@ const std::vector<row>& table() {
        {},
        {},
        {}},
+      {"G02: taken back, whatever POSH says",
+       refused{cause::cert_untrusted},
+       yes,
+       no_word,
+       {certificate},
+       {c::revoked},
+       {},
+       {},
+       {}},
       {"G01: untrusted",
        refused{cause::cert_untrusted},
        yes,
@@ -323,14 +332,14 @@ const std::vector<row>& table() {
        {},
        no_posh,
        {d::not_done}},
-      {"J13: dialback may do, date", needs_dialback{}, yes, no_word, {dialback}, out_of_date, {}, {}, {d::not_done}},
-      {"dialback, date", accepted{proof::dialback}, yes, no_word, {dialback}, out_of_date, {}, {}, {d::valid}},
+      {"J13: dialback may do, date", needs_dialback{}, yes, no_word, {dialback}, spent, {}, {}, {d::not_done}},
+      {"dialback, date", accepted{proof::dialback}, yes, no_word, {dialback}, spent, {}, {}, {d::valid}},
       {"J04: the key is wrong, date",
        refused{cause::dialback_invalid},
        yes,
        no_word,
        {dialback},
-       out_of_date,
+       spent,
        {},
        {},
        {d::invalid}},
@@ -395,7 +404,7 @@ TEST(Trust, DecidesEveryCombinationAsItsRowSays) {
     }
     ASSERT_EQ(rows, 1U) << text_of(e);
   });
-  EXPECT_EQ(combinations, 3U * 2U * 3U * 3U * 6U * 5U * 3U * 4U * 3U);
+  EXPECT_EQ(combinations, 3U * 2U * 3U * 3U * 6U * 6U * 3U * 4U * 3U);
   for (std::size_t i = 0; i < met.size(); ++i) {
     EXPECT_GT(met[i], 0U) << table()[i].why;
   }

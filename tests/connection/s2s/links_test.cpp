@@ -290,6 +290,18 @@ TEST_F(Links, EndWhenTheProofExpires) {  // G12, RFC 6120 §13.7.2.3
   EXPECT_TRUE(line.contains("cause=cert_expired error=reset")) << line;
 }
 
+TEST_F(Links, EndWhenTheProofOfWhoCameExpires) {  // G12, the other way
+  near = std::make_unique<our_end>(
+      *authority_, dns,
+      our_end::plan{.domain = "near.example",
+                    .certificate = authority_->issue({.domain = "near.example", .from = -60, .until = 4})});
+  run(usual_zone());
+  near->send("juliet@far.example", "1");
+  far->got.wait(1);
+  const auto line = far->log.line({"s2s.closed", "direction=inbound"});
+  EXPECT_TRUE(line.contains("cause=cert_expired error=reset")) << line;
+}
+
 TEST_F(Links, TakeWhatABidirectionalStreamDidNotSendToAStreamOfTheirOwn) {  // XEP-0288; X8
   run(usual_zone());
   near->send("juliet@far.example", "1");

@@ -121,6 +121,11 @@ public:
   [[nodiscard]] std::shared_ptr<const tls::trust_store> store() const {
     return tls::trust_store::load({.authorities = file_, .revocations = {}}).value();
   }
+  /// With a list of these.
+  [[nodiscard]] std::shared_ptr<const tls::trust_store> store_without(const std::vector<fakes::issued>& revoked) const {
+    const auto list = fakes::write(folder_.path(), "revoked.pem", fakes::revocation_list(root_, revoked));
+    return tls::trust_store::load({.authorities = file_, .revocations = list}).value();
+  }
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
 private:
@@ -282,7 +287,10 @@ public:
     const std::lock_guard hold{lock_};
     return std::make_shared<const s2s_settings>(changing);
   }
-  [[nodiscard]] std::shared_ptr<const tls::trust_store> authorities() const override { return store_; }
+  [[nodiscard]] std::shared_ptr<const tls::trust_store> authorities() const override {
+    const std::lock_guard hold{lock_};
+    return store_;
+  }
   [[nodiscard]] const std::string& dialback_secret() const override { return secret_; }
   void received(stanza_ref s) override { got.put(std::move(s)); }
   void undeliverable(stanza_ref s) override { errors.put(std::move(s)); }
@@ -295,6 +303,11 @@ public:
   void policy(const std::string& remote, peer_policy p) {
     const std::lock_guard hold{lock_};
     policies_[remote] = std::move(p);
+  }
+
+  void authorities(std::shared_ptr<const tls::trust_store> store) {
+    const std::lock_guard hold{lock_};
+    store_ = std::move(store);
   }
 
   s2s_settings changing = usual();  // before run()

@@ -72,6 +72,24 @@ TEST_P(Proofs, AMismatchIsFinalWhateverElseIsRight) {  // E5: no retreat to PKIX
   EXPECT_TRUE(near->posh_asked.now().empty());
 }
 
+TEST_P(Proofs, ARevokedCertificateProvesNothing) {  // G02, whichever end connects
+  for (const bool they_call : {false, true}) {
+    const auto theirs = authority_->issue({.domain = "far.example"});
+    near = end("near.example", authority_->issue({.domain = "near.example"}), required_trust::certificate);
+    far = end("far.example", theirs, required_trust::certificate);
+    near->posh_answers["far.example"] = posh_answer::matched;  // it is no way around it
+    near->authorities(authority_->store_without({theirs}));
+    run("xmpp.far.example A 127.0.0.1\nxmpp.near.example A 127.0.0.1\n" + far->srv(GetParam(), "xmpp.far.example") +
+        near->srv(GetParam(), "xmpp.near.example"));
+    auto& caller = they_call ? far : near;
+    caller->send(they_call ? "juliet@near.example" : "juliet@far.example", "1");
+    EXPECT_EQ(caller->errors.wait(1).size(), 1U);
+    const auto line = near->log.line({"s2s.unproven", "cert_untrusted", "revoked"});
+    EXPECT_TRUE(line.contains("far.example")) << line;
+    EXPECT_TRUE((they_call ? near : far)->got.now().empty());
+  }
+}
+
 TEST_P(Proofs, InsecureRecordsAreAsIfThereWereNone) {  // B03, B10, E5
   near = end("near.example", authority_->issue({.domain = "near.example"}), required_trust::certificate);
   far = end("far.example", authority_->issue({.domain = "far.example"}), required_trust::certificate);
