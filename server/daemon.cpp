@@ -20,6 +20,7 @@
 #include "server/admin/commands.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/c2s_service.hpp"
+#include "server/certificates/certificate_keeper.hpp"
 #include "server/check/check_commands.hpp"
 #include "server/config/config.hpp"
 #include "server/element_limits.hpp"
@@ -111,7 +112,6 @@ struct daemon::parts {
   void wait_for_signal();
   /// Why it was refused, as the log has it too; empty where the new configuration is in force.
   std::string reload();
-  void report_certificates();
   void drain();
   void stop();
   void close_listeners();
@@ -144,6 +144,7 @@ struct daemon::parts {
   std::unique_ptr<check::check_commands> checks;
   std::unique_ptr<admin::admin_server> admin;
   std::unique_ptr<ports> listening;
+  std::unique_ptr<certificate_keeper> certificates;
 
   std::mutex settings_lock;
   std::shared_ptr<const connection::c2s_settings> streams;
@@ -283,6 +284,17 @@ std::expected<void, std::string> daemon::parts::open_control() {
     return std::unexpected{socket.error()};
   }
   admin = std::move(*socket);
+
+  certificate_keeper::collaborators kept{.control = control.context(),
+                                         .tls = tls,
+                                         .log = log,
+                                         .now = [] { return std::chrono::system_clock::now(); },
+                                         .trust = {},
+                                         .pace = {}};
+  if (remotes) {
+    kept.trust = [this](auto authorities) { remotes->trust(std::move(authorities)); };
+  }
+  certificates = std::make_unique<certificate_keeper>(std::move(kept));
   return {};
 }
 
@@ -309,7 +321,7 @@ int daemon::parts::run() {
   listening->start();
   loops.start();
   wait_for_signal();
-  report_certificates();
+  certificates->keep(settings);
   log.write(log::level::info, "server.ready", {{"version", version_text()}});
   serving = true;
   ::sd_notify(0, "READY=1");
@@ -355,6 +367,7 @@ void daemon::parts::watch() {
 /// Takes everything down in the order that lets each part finish: streams first, then what they have asked for.
 void daemon::parts::close() {
   serving = false;
+  certificates.reset();
   admin.reset();
   endpoint.reset();
   loops.stop();  // no loop runs anything from here on
@@ -379,14 +392,6 @@ void daemon::parts::wait_for_signal() {
     }
     wait_for_signal();
   });
-}
-
-void daemon::parts::report_certificates() {
-  for (const auto& c : tls::certificates(*tls.current())) {
-    const auto not_after = std::chrono::duration_cast<std::chrono::seconds>(c.not_after.time_since_epoch()).count();
-    log.write(log::level::info, "tls.certificate",
-              {{"host", c.domain}, {"subject", c.subject}, {"not_after", not_after}, {"sha256", c.sha256}});
-  }
 }
 
 std::string daemon::parts::reload() {
@@ -435,7 +440,7 @@ std::string daemon::parts::reload() {
   }
   all_metrics->reloaded(true);
   log.write(log::level::info, "config.reload", {{"file", settings.file.native()}});
-  report_certificates();
+  certificates->keep(settings);
   ::sd_notify(0, "READY=1");
   return {};
 }

@@ -143,6 +143,13 @@ std::expected<void, std::string> remote_servers::reload(const config::settings& 
   return {};
 }
 
+void remote_servers::trust(std::shared_ptr<const tls::trust_store> authorities) {
+  auto rules = *parts_->service.rules();
+  rules.authorities = std::move(authorities);
+  parts_->service.configure(std::make_shared<const s2s_rules>(std::move(rules)));
+  parts_->sessions.clear();  // they were made under the authorities of before
+}
+
 void remote_servers::close(std::string domain, std::string text) {
   parts_->federation->close(std::move(domain), std::move(text));
 }

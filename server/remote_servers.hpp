@@ -48,6 +48,8 @@ public:
   /// For lookups, streams and fetches to come; on an error all stays as it was. Control thread.
   [[nodiscard]] std::expected<void, std::string> reload(const config::settings&,
                                                         std::shared_ptr<const tls::trust_store> authorities);
+  /// The same for the authorities alone. Control thread.
+  void trust(std::shared_ptr<const tls::trust_store> authorities);
   /// Ends every stream to and from the domain, and what waits for it goes back. Any thread.
   void close(std::string domain, std::string text);
   /// The first phase of stopping: every stream between servers is told, what waits goes back. Any thread.

@@ -27,6 +27,9 @@ public:
   /// The first host's.
   [[nodiscard]] SSL_CTX* first() const noexcept { return contexts.front().get(); }
 
+  /// Puts a host behind those there are.
+  void add(context_ptr, loaded_certificate);
+
   std::vector<context_ptr> contexts;
   std::vector<loaded_certificate> loaded;
   std::unordered_map<std::string, std::size_t> by_name;  // lower case

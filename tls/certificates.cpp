@@ -61,6 +61,15 @@ std::string weak_signature(const X509* certificate) {
   return {};
 }
 
+/// Is it the domain's by a name that clients or servers look for?
+bool names(const peer_credentials& own, const std::string& domain) {
+  const auto presented = identifiers(own);
+  return std::ranges::any_of(std::array{xmpp_service::client, xmpp_service::server}, [&](xmpp_service service) {
+    const std::array reference{reference_identity::service_domain(domain, {}, service)};
+    return static_cast<bool>(match_identity(presented, reference));
+  });
+}
+
 /// The private key must be ours alone (THREATS §3).
 std::string exposure(std::FILE* file) {
   struct stat facts{};
@@ -114,6 +123,7 @@ bool load_certificate(SSL_CTX* context, const host_certificate& host, std::size_
     loaded.issuer = one_line(X509_get_issuer_name(leaf));
     loaded.dns_names = identifiers(hold(leaf, nullptr)).dns;
     loaded.sha256 = sha256_of(leaf);
+    loaded.names_domain = names(hold(leaf, nullptr), host.domain);
 
     const auto now = std::chrono::system_clock::now();
     if (loaded.not_after < now) {

@@ -30,6 +30,7 @@ struct loaded_certificate {
   std::chrono::system_clock::time_point not_before, not_after;
   std::vector<std::string> dns_names;   // SAN dNSName
   std::string subject, issuer, sha256;  // sha256 of the DER, hex
+  bool names_domain = false;            // as a peer looks for it (RFC 6120 §13.7.1.2); a hosting provider's need not
 };
 
 /// What is wrong with a certificate, for the one who configured it.
@@ -53,6 +54,15 @@ public:
   /// world, expired or not yet valid certificate. Domains: the first answers a ClientHello without SNI (D11).
   [[nodiscard]] static std::expected<std::shared_ptr<const certificate_table>, std::vector<certificate_fault>> load(
       const std::vector<host_certificate>& hosts, protocol_version minimum);
+
+  /// The table of `running` with what can be loaded of `hosts` in its place: a host whose files are at fault, or that
+  /// is not given, keeps what it has. Faults as of load(). Changes nothing.
+  struct renewed {
+    std::shared_ptr<const certificate_table> table;
+    std::vector<certificate_fault> faults;
+  };
+  [[nodiscard]] static renewed renew(const std::vector<host_certificate>& hosts, protocol_version minimum,
+                                     const certificate_table& running);
 
   /// Puts a loaded table in force for handshakes that begin from now on. Ticket keys stay, so sessions resume across.
   void swap(std::shared_ptr<const certificate_table> table) noexcept;

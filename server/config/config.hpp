@@ -34,11 +34,20 @@ struct fault {
 [[nodiscard]] std::expected<settings, std::vector<fault>> load_text(std::string_view text,
                                                                     const std::filesystem::path& file);
 
-/// Loads every host's certificate and key; a fault stands where the file is named.
+/// Loads every host's certificate and key; a fault stands where the file is named, or at the host whose files were
+/// found.
 [[nodiscard]] std::expected<std::shared_ptr<const tls::certificate_table>, std::vector<fault>> check_certificates(
     const settings&);
 
-/// Loads the authorities that other servers' certificates are judged by; a fault stands at tls.ca_file.
+/// The same while `running` is in force: a host whose files are at fault keeps what it has.
+struct renewed_certificates {
+  std::shared_ptr<const tls::certificate_table> table;
+  std::vector<fault> faults;
+};
+[[nodiscard]] renewed_certificates renew_certificates(const settings&, const tls::certificate_table& running);
+
+/// Loads the authorities that other servers' certificates are judged by, and what they took back; a fault stands at
+/// tls.ca_file or tls.crl_file.
 [[nodiscard]] std::expected<std::shared_ptr<const tls::trust_store>, std::vector<fault>> check_authorities(
     const settings&);
 

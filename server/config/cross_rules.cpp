@@ -84,6 +84,16 @@ void check_hosts(const settings& all, std::vector<placed_fault>& faults) {
                         fmt::format("host.domain = {} is served already by the [[host]] of line {}; remove one of them",
                                     in_quotes(host->domain), earlier->line)});
     }
+    const auto refuse = [&](const char* text) {
+      faults.push_back({{.line = host->line, .column = host->column}, text});
+    };
+    if (host->certificate.empty() != host->private_key.empty()) {
+      refuse(host->certificate.empty()
+                 ? "[[host]] has a private_key without its certificate; write certificate beside it"
+                 : "[[host]] has a certificate without its private_key; write private_key beside it");
+    } else if (host->certificate.empty() && all.tls.certificate_directory.empty()) {
+      refuse("[[host]] has no certificate; write certificate and private_key, or certificate_directory in [tls]");
+    }
   }
 }
 

@@ -17,7 +17,7 @@ constexpr std::size_t example_columns = 100;
 
 /// A value as the annotated example and the manual page show it.
 std::string shown(const option_row& row) {
-  return std::holds_alternative<std::monostate>(row.fallback) ? std::string{row.example} : written(row.fallback);
+  return row.example.empty() ? written(row.fallback) : std::string{row.example};
 }
 
 std::string header(const section& s) {

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "connection/jid.hpp"
+#include "server/config/certificate_files.hpp"
 #include "server/config/config.hpp"
 #include "server/config/values.hpp"
 
@@ -21,46 +22,89 @@ fault at(const settings& all, std::string_view key, const std::filesystem::path&
           .text = fmt::format("{} = {} {}", key, in_quotes(named.native()), what)};
 }
 
+void sort(std::vector<fault>& faults) {
+  std::ranges::sort(faults, {}, [](const fault& f) { return std::tie(f.line, f.column, f.text); });
+}
+
+tls::protocol_version minimum_of(const settings& all) {
+  return all.tls.minimum_version == tls_minimum::tls_1_3 ? tls::protocol_version::tls_1_3
+                                                         : tls::protocol_version::tls_1_2;
+}
+
+/// The files of every host that has some, and whose they are.
+struct found_certificates {
+  std::vector<tls::host_certificate> files;
+  std::vector<const host_settings*> hosts;
+  std::vector<fault> faults;
+};
+
+found_certificates find_certificates(const settings& all) {
+  found_certificates found;
+  for (const auto& host : all.hosts) {
+    auto pair = certificate_files(all, host);
+    if (!pair) {
+      found.faults.push_back(at(all, "tls.certificate_directory", all.tls.certificate_directory, pair.error()));
+      continue;
+    }
+    // Certificates and SNI know A-labels only (RFC 6066 §3).
+    found.files.push_back({.domain = to_a_labels(host.domain),
+                           .certificate_file = std::move(pair->certificate),
+                           .private_key_file = std::move(pair->private_key)});
+    found.hosts.push_back(&host);
+  }
+  return found;
+}
+
+/// What is wrong with a file stands where the host names it, or else where the host does.
+void add_faults(const settings& all, found_certificates& found, const std::vector<tls::certificate_fault>& wrong) {
+  for (const auto& w : wrong) {
+    const auto& host = *found.hosts[w.index];
+    const auto& file = w.in_key ? found.files[w.index].private_key_file : found.files[w.index].certificate_file;
+    const bool named = !host.certificate.empty();
+    found.faults.push_back({.file = all.file,
+                            .line = !named     ? host.line
+                                    : w.in_key ? host.key_line
+                                               : host.certificate_line,
+                            .column = !named     ? host.column
+                                      : w.in_key ? host.key_column
+                                                 : host.certificate_column,
+                            .text = fmt::format("host.{} = {} {}", w.in_key ? "private_key" : "certificate",
+                                                in_quotes(file.native()), w.what)});
+  }
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const tls::certificate_table>, std::vector<fault>> check_certificates(
     const settings& all) {
-  std::vector<tls::host_certificate> hosts;
-  hosts.reserve(all.hosts.size());
-  for (const auto& host : all.hosts) {
-    // Certificates and SNI know A-labels only (RFC 6066 §3).
-    hosts.push_back({.domain = to_a_labels(host.domain),
-                     .certificate_file = host.certificate,
-                     .private_key_file = host.private_key});
+  auto found = find_certificates(all);
+  auto table = tls::server_context::load(found.files, minimum_of(all));
+  if (!table) {
+    add_faults(all, found, table.error());
   }
-  const auto minimum =
-      all.tls.minimum_version == tls_minimum::tls_1_3 ? tls::protocol_version::tls_1_3 : tls::protocol_version::tls_1_2;
-  auto table = tls::server_context::load(hosts, minimum);
-  if (table) {
+  if (found.faults.empty()) {
     return std::move(*table);
   }
-  std::vector<fault> faults;
-  for (const auto& found : table.error()) {
-    fault f{.file = all.file, .text = found.what};
-    if (found.index < all.hosts.size()) {
-      const auto& host = all.hosts[found.index];
-      f.line = found.in_key ? host.key_line : host.certificate_line;
-      f.column = found.in_key ? host.key_column : host.certificate_column;
-      f.text = fmt::format("host.{} = {} {}", found.in_key ? "private_key" : "certificate",
-                           in_quotes((found.in_key ? host.private_key : host.certificate).native()), found.what);
-    }
-    faults.push_back(std::move(f));
-  }
-  std::ranges::sort(faults, {}, [](const fault& f) { return std::tie(f.line, f.column, f.text); });
-  return std::unexpected(std::move(faults));
+  sort(found.faults);
+  return std::unexpected(std::move(found.faults));
+}
+
+renewed_certificates renew_certificates(const settings& all, const tls::certificate_table& running) {
+  auto found = find_certificates(all);
+  auto renewed = tls::server_context::renew(found.files, minimum_of(all), running);
+  add_faults(all, found, renewed.faults);
+  sort(found.faults);
+  return {.table = std::move(renewed.table), .faults = std::move(found.faults)};
 }
 
 std::expected<std::shared_ptr<const tls::trust_store>, std::vector<fault>> check_authorities(const settings& all) {
-  auto store = tls::trust_store::load({.authorities = all.tls.ca_file, .revocations = {}});
+  auto store = tls::trust_store::load({.authorities = all.tls.ca_file, .revocations = all.tls.crl_file});
   if (store) {
     return std::move(*store);
   }
-  return std::unexpected(std::vector{at(all, "tls.ca_file", all.tls.ca_file, store.error().what)});
+  const auto& [in_revocations, what] = store.error();
+  return std::unexpected(std::vector{in_revocations ? at(all, "tls.crl_file", all.tls.crl_file, what)
+                                                    : at(all, "tls.ca_file", all.tls.ca_file, what)});
 }
 
 std::vector<fault> check_dns_files(const settings& all) {
@@ -101,7 +145,7 @@ std::expected<checked_files, std::vector<fault>> check_files(const settings& all
   if (faults.empty()) {
     return files;
   }
-  std::ranges::sort(faults, {}, [](const fault& f) { return std::tie(f.line, f.column, f.text); });
+  sort(faults);
   return std::unexpected(std::move(faults));
 }
 

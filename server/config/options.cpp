@@ -109,9 +109,19 @@ const std::array all_options{
     row("tls", "minimum_version", word{tls_version_words}, "1.2"sv, effect::at_reload,
         "The oldest version of TLS that is spoken; older ones than 1.2 are not available (RFC 8996).",
         [](auto& s) -> auto& { return s.tls.minimum_version; }),
+    row("tls", "certificate_directory", optional_path{}, ""sv, effect::at_reload,
+        "Where the certificates of hosts that name none are: DOMAIN/fullchain.pem with DOMAIN/privkey.pem, as certbot "
+        "has them in its directory live; DOMAIN/DOMAIN.crt with DOMAIN/DOMAIN.key, as Caddy has them; or DOMAIN.crt "
+        "with DOMAIN.key, as lego has them. DOMAIN is in A-labels.",
+        [](auto& s) -> auto& { return s.tls.certificate_directory; }),
     row("tls", "ca_file", optional_path{}, ""sv, effect::at_reload,
         "The authorities whose certificates other servers may have, PEM; \"\" is those of the system.",
         [](auto& s) -> auto& { return s.tls.ca_file; }),
+    row("tls", "crl_file", optional_path{}, ""sv, effect::at_reload,
+        "Certificates that these authorities took back: revocation lists in PEM, one behind the other. Of an authority "
+        "with a list in force what the list names is refused; with one that is out of date, everything. \"\" checks "
+        "nothing.",
+        [](auto& s) -> auto& { return s.tls.crl_file; }),
 
     row("dns", "servers", list_of{list_item::dns_server}, raw_list{default_dns_servers}, effect::at_reload,
         "Whom to ask: \"auto\" is the system's resolvers if they pass DNSSEC on, which is tried at start and said in "
@@ -215,12 +225,13 @@ const std::array all_host_options{
     required<host_settings>("host", "domain", domain_name{}, "\"example.org\"", effect::at_reload,
                             "The domain, the part of an address after the @.",
                             [](auto& h) -> auto& { return h.domain; }),
-    required<host_settings>("host", "certificate", file_path{}, "\"certs/example.org.crt\"", effect::at_reload,
-                            "The file of its certificate chain: PEM, the domain's own certificate first.",
-                            [](auto& h) -> auto& { return h.certificate; }),
-    required<host_settings>("host", "private_key", file_path{}, "\"certs/example.org.key\"", effect::at_reload,
-                            "The file of the certificate's private key: PEM, not readable by group or others.",
-                            [](auto& h) -> auto& { return h.private_key; })};
+    bind<host_settings>({"host", "certificate", optional_path{}, ""sv, "\"certs/example.org.crt\"", effect::at_reload,
+                         "The file of its certificate chain: PEM, the domain's own certificate first. \"\" is found in "
+                         "tls.certificate_directory, with its key."},
+                        [](auto& h) -> auto& { return h.certificate; }),
+    bind<host_settings>({"host", "private_key", optional_path{}, ""sv, "\"certs/example.org.key\"", effect::at_reload,
+                         "The file of the certificate's private key: PEM, not readable by group or others."},
+                        [](auto& h) -> auto& { return h.private_key; })};
 
 const std::array all_listen_options{
     required<listen_settings>("listen", "address", inet_address{}, "\"[::]:5222\"", effect::at_restart,

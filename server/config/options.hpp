@@ -22,7 +22,7 @@ struct option_row {
   std::string_view table, key;
   value_kind kind;
   raw_value fallback;        // what holds when the key is absent; monostate: the key is required
-  std::string_view example;  // what the annotated file shows for a required key
+  std::string_view example;  // what the annotated file shows in place of `fallback`; a required key has one
   effect takes_effect;
   std::string_view sentence;
 };

@@ -40,8 +40,8 @@ struct storage_settings {
 };
 
 struct host_settings {
-  std::string domain;  // enforced U-label form (RFC 7622 §3.2)
-  std::filesystem::path certificate;
+  std::string domain;                 // enforced U-label form (RFC 7622 §3.2)
+  std::filesystem::path certificate;  // "", and then private_key too: found in tls.certificate_directory
   std::filesystem::path private_key;
   int line = 0, column = 0;  // where the table stands, for faults found later
   int certificate_line = 0, certificate_column = 0;
@@ -67,7 +67,9 @@ struct listen_settings {
 enum class tls_minimum : std::uint8_t { tls_1_2, tls_1_3 };
 struct tls_settings {
   tls_minimum minimum_version = tls_minimum::tls_1_2;
-  std::filesystem::path ca_file;  // "": the system's roots
+  std::filesystem::path certificate_directory;  // "": none
+  std::filesystem::path ca_file;                // "": the system's roots
+  std::filesystem::path crl_file;               // "": revocation is not checked
 };
 
 struct dns_settings {

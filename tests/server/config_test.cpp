@@ -120,7 +120,9 @@ TEST(ConfigDefaults, AreTheDocumentedOnes) {
   EXPECT_THAT(s.http.websocket_origins, ElementsAre("*"));
   EXPECT_THAT(s.http.trusted_proxies, IsEmpty());
   EXPECT_EQ(s.tls.minimum_version, tls_minimum::tls_1_2);
+  EXPECT_EQ(s.tls.certificate_directory, "");
   EXPECT_EQ(s.tls.ca_file, "");
+  EXPECT_EQ(s.tls.crl_file, "");
   EXPECT_THAT(s.dns.servers, ElementsAre("auto"));
   EXPECT_EQ(s.dns.root_hints, "");
   EXPECT_THAT(s.dns.trust_anchors, ElementsAre("/usr/share/dns/root.key"));
@@ -262,6 +264,25 @@ TEST_F(ConfigFile, CertificateFilesAreFaultsAtTheirPlace) {
   EXPECT_EQ(result.error().at(0).line, 3);
   EXPECT_EQ(result.error().at(0).column, 15);
   EXPECT_THAT(result.error().at(0).text, HasSubstr("host.certificate = \"" + (directory_ / "c.crt").string() + "\" "));
+}
+
+TEST_F(ConfigFile, CertificatesThatAreFoundAreFaultsAtTheirHost) {
+  std::filesystem::create_directories(directory_ / "live/b.example");
+  std::ofstream{directory_ / "live/b.example/fullchain.pem"} << "no certificate";
+  std::ofstream{directory_ / "live/b.example/privkey.pem"} << "no key";
+  const auto all =
+      load(file("[tls]\ncertificate_directory = \"live\"\n[[host]]\ndomain = \"a.example\"\n[[host]]\n"
+                "domain = \"b.example\"\n"));
+  ASSERT_TRUE(all) << messages(all.error());
+  const auto result = check_certificates(*all);
+  ASSERT_FALSE(result);
+  ASSERT_EQ(result.error().size(), 4U) << messages(result.error());
+  EXPECT_EQ(result.error()[0].line, 2);
+  EXPECT_THAT(result.error()[0].text, HasSubstr("live\" has no certificate with its key for a.example; "));
+  EXPECT_EQ(result.error()[1].line, 5);
+  EXPECT_THAT(result.error()[1].text, HasSubstr("live/b.example/fullchain.pem\" holds no certificate"));
+  EXPECT_THAT(result.error()[2].text, HasSubstr("live/b.example/privkey.pem\" holds no private key"));
+  EXPECT_THAT(result.error()[3].text, HasSubstr("live/b.example/privkey.pem\" may be read by group or others"));
 }
 
 TEST_F(ConfigFile, FilesForOtherServersAreFaultsAtTheirPlace) {

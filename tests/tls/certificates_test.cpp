@@ -131,6 +131,39 @@ TEST_F(Certificates, AllFaultsAreToldAtOnceWithTheirHost) {
                           fault(false, "SHA1", 2), fault(true, "does not belong", 2)));
 }
 
+TEST_F(Certificates, OfHostsThatAreAtFaultStayWhenTheRestIsRenewed) {
+  const auto first =
+      server_context::load({made({.domain = "a.example"}), made({.domain = "b.example"})}, protocol_version::tls_1_2);
+  ASSERT_TRUE(first);
+  const auto good = made({.domain = "a.example"});
+  const auto bad = made({.domain = "b.example", .from = -7200, .until = -3600});
+  const auto sha256 = [](const auto& table, std::size_t at) { return certificates(*table)[at].sha256; };
+  // In whatever order they come: the first host stays the first.
+  const auto second = server_context::renew({bad, good}, protocol_version::tls_1_2, **first);
+  EXPECT_THAT(second.faults, ElementsAre(fault(false, "expired at ", 0)));
+  ASSERT_THAT(certificates(*second.table), SizeIs(2));
+  EXPECT_EQ("a.example", certificates(*second.table)[0].domain);
+  EXPECT_NE(sha256(second.table, 0), sha256(*first, 0));
+  EXPECT_EQ(sha256(second.table, 1), sha256(*first, 1));
+  // What nobody gives stays too, and a host that was not served is not served by this.
+  const auto third = server_context::renew({made({.domain = "c.example"})}, protocol_version::tls_1_2, *second.table);
+  EXPECT_THAT(third.faults, SizeIs(0));
+  ASSERT_THAT(certificates(*third.table), SizeIs(2));
+  EXPECT_EQ(sha256(third.table, 0), sha256(second.table, 0));
+}
+
+TEST_F(Certificates, TellWhetherTheyNameTheirHost) {  // RFC 6120 §13.7.1.2
+  const auto names = [&](const fakes::certificate_plan& plan) {
+    const auto table = server_context::load({made(plan)}, protocol_version::tls_1_2);
+    return table && certificates(**table)[0].names_domain;
+  };
+  EXPECT_TRUE(names({.domain = "a.example"}));
+  EXPECT_TRUE(names({.domain = "a.b.example", .names = {{"DNS:*.b.example"}}}));
+  EXPECT_TRUE(names({.domain = "a.example", .names = {{"SRV:_xmpp-client.a.example"}}}));
+  EXPECT_TRUE(names({.domain = "a.example", .names = {{"XMPP:a.example"}}}));
+  EXPECT_FALSE(names({.domain = "a.example", .names = {{"DNS:b.example"}}}));
+}
+
 TEST_F(Certificates, LoadingChangesNothingInForce) {
   server_context context;
   auto first = server_context::load({made({.domain = "a"})}, protocol_version::tls_1_2).value();
