@@ -151,7 +151,7 @@ def operator_errs(lab, seen, fires):
     _certificate_until(lab, host, days=10)
     fires("ComityCertificateExpiresSoon")
     _too_many_connect(host, fires)
-    _certificate_until(lab, host, days=3 / 86400)
+    _certificate_until(lab, host, days=5 / 86400)
     fires("ComityCertificateExpired")
     config = host.directory / "comity.toml"
     config.write_text(config.read_text(encoding="utf-8") + "[nonsense]\n", encoding="utf-8")
