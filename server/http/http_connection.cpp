@@ -82,7 +82,9 @@ public:
     }
   }
   void readable() override {
-    wire_.became_readable();
+    if (!wire_.became_readable()) {
+      return;
+    }
     if (stage_ == stage::lingering) {
       wire_.drained() ? over() : wire_.wait_readable();
       return;
@@ -90,7 +92,9 @@ public:
     read();
   }
   void writable() override {
-    wire_.became_writable();
+    if (!wire_.became_writable()) {
+      return;
+    }
     if (stage_ == stage::lingering) {
       return wire_.say_goodbye();
     }

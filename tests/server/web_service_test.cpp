@@ -58,10 +58,15 @@ public:
   void send(stanza_ref /*s*/) override {}
   void dismiss(stream_condition /*c*/, connection::cause /*w*/, std::string /*t*/) override {}
   void readable() override {
-    wire_.became_readable();
-    step();
+    if (wire_.became_readable()) {
+      step();
+    }
   }
-  void writable() override { step(); }
+  void writable() override {
+    if (wire_.became_writable()) {
+      step();
+    }
+  }
   void flush() override {}
   void fault(std::string_view what) noexcept override { ADD_FAILURE() << what; }
   void step() {
