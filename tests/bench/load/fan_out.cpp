@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::chrono::seconds round_time{60};
 constexpr std::string_view presence_end = "</presence>";
+constexpr std::string_view iq_end = "</iq>";  // of the roster, and of pushes
+/// RFC 6121 §2.2: only who has asked for the roster is told of subscriptions.
+constexpr std::string_view roster_request = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
 
 class audience {
 public:
@@ -56,10 +59,10 @@ private:
 
   void subscribe() {
     const auto speaker = "u0@" + around_.where.domain;
-    speaker_->send("<presence/>");
+    speaker_->send(std::string{roster_request} + "<presence/>");
     for (std::size_t i = 1; i < clients_.all().size(); ++i) {
       auto& contact = *clients_.all()[i];
-      contact.send("<presence/><presence type='subscribe' to='" + speaker + "'/>");
+      contact.send(std::string{roster_request} + "<presence/><presence type='subscribe' to='" + speaker + "'/>");
       clients_.run_until([&] { return subscribed_ + requests >= i; }, round_time);
     }
     if (!clients_.run_until([&] { return subscribed_ == load_.contacts; }, round_time)) {
@@ -90,8 +93,9 @@ private:
         break;
       }
       const bool alone = end > 0 && bytes[end - 1] == '/';
-      const auto whole = alone ? end + 1 : bytes.find(presence_end, used);
-      const auto behind = alone ? whole : whole + presence_end.size();
+      const auto end_tag = bytes.compare(used, 3, "<iq") == 0 ? iq_end : presence_end;
+      const auto whole = alone ? end + 1 : bytes.find(end_tag, used);
+      const auto behind = alone ? whole : whole + end_tag.size();
       if (whole == std::string::npos) {
         break;
       }
