@@ -38,11 +38,7 @@ wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t
 
 wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit,
            stream_framing framing)
-    : loop_{loop},
-      id_{id},
-      socket_{stream.descriptor()},
-      tls_{std::move(stream)},
-      queue_{queue_limit, framing} {
+    : loop_{loop}, id_{id}, socket_{stream.descriptor()}, tls_{std::move(stream)}, queue_{queue_limit, framing} {
 }
 
 wire::~wire() = default;

@@ -18,7 +18,7 @@ constexpr std::string_view roster_request = "<iq type='get' id='r'><query xmlns=
 class audience {
 public:
   audience(const surroundings& around, const fan_out_load& load)
-      : around_{around}, load_{load}, clients_{poller_, around.progress} {}
+      : around_{around}, load_{load}, clients_{poller_, around.progress}, reached_(load.contacts + 1) {}
 
   findings run() {
     const client::events told{.bytes = [this](client& c, std::string& bytes) { take(c, bytes); }};
@@ -102,7 +102,11 @@ private:
       const std::string_view stanza{bytes.data() + used, behind - used};
       const auto type = stanza.substr(0, stanza.find('>'));
       heard_ += stanza.contains(wanted_) ? 1U : 0U;
-      subscribed_ += type.contains("type='subscribed'") || type.contains("type=\"subscribed\"") ? 1U : 0U;
+      // By the answer to the request, or, of an earlier run's subscription, by the speaker's presence.
+      if ((type.contains("from='u0@") || type.contains("from=\"u0@")) && !reached_[who.number()]) {
+        reached_[who.number()] = true;
+        ++subscribed_;
+      }
       used = behind;
     }
     bytes.erase(0, used);
@@ -128,6 +132,7 @@ private:
   crowd clients_;
   client* speaker_ = nullptr;
   std::string wanted_ = "nothing yet";
+  std::vector<bool> reached_;  // by number
   std::size_t round_ = 0, heard_ = 0, subscribed_ = 0;
 };
 
