@@ -71,6 +71,7 @@ connection_info stream_driver::describe() const {
 stream_driver::clock::time_point stream_driver::begin_phase(phase ended) {
   const auto now = clock::now();
   metrics().phase_took(route_, ended, now - phase_began_);
+  phase_ended(ended, now - phase_began_);
   phase_began_ = now;
   return now;
 }

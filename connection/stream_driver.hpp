@@ -81,6 +81,8 @@ protected:
   virtual void timed_out() = 0;
   /// The transport ended without a closing tag; nothing can be sent any more.
   virtual void gone() = 0;
+  /// A phase of setting it up is over.
+  virtual void phase_ended(phase, clock::duration) {}
 
   // --- what it does --------------------------------------------------------------------------------------------------
 
@@ -127,6 +129,7 @@ protected:
   [[nodiscard]] connection_info describe() const;
   /// The phase `ended` took until now; the next one begins. Gives the time it is.
   clock::time_point begin_phase(phase ended);
+  [[nodiscard]] clock::time_point phase_began() const noexcept { return phase_began_; }
 
   /// One line of this connection; `what` is a literal.
   template <typename... Fields>

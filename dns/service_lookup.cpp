@@ -36,28 +36,58 @@ std::uint16_t default_port(service s) noexcept {
   return s == service::server ? 5269 : 5222;  // RFC 6120 §3.2.2
 }
 
-void collect(std::vector<srv_entry>& entries, const answer& a, bool direct_tls) {
+void collect(std::vector<srv_entry>& entries, std::vector<dropped_record>& dropped, const answer& a, bool direct_tls) {
   for (const auto& record : a.srv) {
     if (real(record) && record.port != 0) {  // THREATS E2: nothing listens on port 0
       entries.push_back({.record = record, .direct_tls = direct_tls, .security = a.security});
+    } else {
+      dropped.push_back({.record = record,
+                         .direct_tls = direct_tls,
+                         .why = real(record) ? drop_reason::no_port : drop_reason::root_target});
     }
   }
 }
 
-/// Leaves each (host, port, method) once, where it is tried first (THREATS E2).
-void drop_repeated(std::vector<srv_entry>& entries) {
-  const auto endpoint = [](const srv_entry& e) {
-    return std::tuple{std::string_view{e.record.target}, e.record.port, e.direct_tls};
-  };
-  std::ranges::sort(entries, {}, [&](const srv_entry& e) {
-    return std::tuple_cat(endpoint(e), std::tuple{e.record.priority, e.record.weight});
-  });
-  const auto repeated = std::ranges::unique(entries, {}, endpoint);
-  entries.erase(repeated.begin(), repeated.end());
+void drop(std::vector<dropped_record>& dropped, const srv_entry& e, drop_reason why) {
+  dropped.push_back({.record = e.record, .direct_tls = e.direct_tls, .why = why});
 }
 
-service_plan failed(lookup_fault fault, std::string why, security s) {
-  return {.fault = fault, .why = std::move(why), .security = s, .groups = {}};
+std::tuple<std::string_view, std::uint16_t, bool> endpoint_of(const srv_entry& e) noexcept {
+  return {e.record.target, e.record.port, e.direct_tls};
+}
+
+/// Leaves each (host, port, method) once, where it is tried first (THREATS E2).
+void drop_repeated(std::vector<srv_entry>& entries, std::vector<dropped_record>& dropped) {
+  std::ranges::sort(entries, {}, [](const srv_entry& e) {
+    return std::tuple_cat(endpoint_of(e), std::tuple{e.record.priority, e.record.weight});
+  });
+  std::vector<srv_entry> once;
+  for (auto& e : entries) {
+    if (once.empty() || endpoint_of(once.back()) != endpoint_of(e)) {
+      once.push_back(std::move(e));
+    } else {
+      drop(dropped, e, drop_reason::repeated);
+    }
+  }
+  entries = std::move(once);
+}
+
+/// Those that were not drawn any more.
+void drop_undrawn(const std::vector<srv_entry>& entries, const std::vector<std::vector<srv_entry>>& groups,
+                  std::vector<dropped_record>& dropped) {
+  if (entries.size() <= targets_limit) {
+    return;
+  }
+  for (const auto& e : entries) {
+    const auto is_it = [&e](const srv_entry& drawn) { return endpoint_of(drawn) == endpoint_of(e); };
+    if (std::ranges::none_of(groups, [&](const auto& g) { return std::ranges::any_of(g, is_it); })) {
+      drop(dropped, e, drop_reason::over_limit);
+    }
+  }
+}
+
+service_plan failed(lookup_fault fault, std::string why, security s, std::vector<dropped_record> dropped = {}) {
+  return {.fault = fault, .why = std::move(why), .security = s, .groups = {}, .dropped = std::move(dropped)};
 }
 
 service_plan plan_to(target t) {
@@ -80,6 +110,12 @@ std::string_view to_string(endpoint_source s) noexcept {
   static constexpr std::array<std::string_view, endpoint_source_count> names{"srv_xmpp", "srv_xmpps", "fallback",
                                                                              "override"};
   return names[static_cast<std::size_t>(s)];
+}
+
+std::string_view to_string(drop_reason r) noexcept {
+  static constexpr std::array<std::string_view, drop_reason_count> names{"root_target", "no_port", "repeated",
+                                                                         "over_limit", "other_method"};
+  return names[static_cast<std::size_t>(r)];
 }
 
 std::string_view to_string(lookup_fault f) noexcept {
@@ -152,17 +188,21 @@ service_plan plan_of(std::string_view domain, const answer& xmpp, const answer& 
   }
 
   std::vector<srv_entry> entries;
-  collect(entries, xmpp, false);
-  collect(entries, xmpps, true);
-  drop_repeated(entries);
+  std::vector<dropped_record> dropped;
+  collect(entries, dropped, xmpp, false);
+  collect(entries, dropped, xmpps, true);
+  drop_repeated(entries, dropped);
   if (entries.empty()) {
     // RFC 6120 §3.2.1 (8): there was an answer, so no fallback.
-    return failed(lookup_fault::srv_unavailable, "no SRV record has a port", both);
+    return failed(lookup_fault::srv_unavailable, "no SRV record has a port", both, std::move(dropped));
   }
 
   service_plan plan;
   plan.security = both;
-  for (auto& group : srv_order(std::move(entries), draw, targets_limit)) {
+  auto groups = srv_order(entries, draw, targets_limit);
+  drop_undrawn(entries, groups, dropped);
+  plan.dropped = std::move(dropped);
+  for (auto& group : groups) {
     auto& targets = plan.groups.emplace_back();
     for (auto& e : group) {
       targets.push_back({.host = std::move(e.record.target),
@@ -183,6 +223,31 @@ service_plan plan_of_override(std::string_view host, std::uint16_t port, bool di
                   .port = port,
                   .direct_tls = direct_tls,
                   .source = endpoint_source::override});
+}
+
+service_plan only(service_plan plan, bool direct_tls) {
+  if (plan.fault != lookup_fault::none) {
+    return plan;
+  }
+  for (auto& group : plan.groups) {
+    std::erase_if(group, [&](target& t) {
+      if (t.direct_tls == direct_tls) {
+        return false;
+      }
+      plan.dropped.push_back(
+          {.record = {.priority = t.priority, .weight = t.weight, .port = t.port, .target = std::move(t.host)},
+           .direct_tls = t.direct_tls,
+           .why = drop_reason::other_method});
+      return true;
+    });
+  }
+  std::erase_if(plan.groups, [](const auto& group) { return group.empty(); });
+  if (plan.groups.empty()) {
+    return failed(lookup_fault::srv_unavailable,
+                  direct_tls ? "no endpoint is reached by direct_tls" : "no endpoint is reached by starttls",
+                  plan.security, std::move(plan.dropped));
+  }
+  return plan;
 }
 
 std::optional<service_plan> plan_of_literal(std::string_view domain, service s) {

@@ -59,6 +59,24 @@ struct target {
   friend bool operator==(const target&, const target&) = default;
 };
 
+/// Why a published record is no endpoint of the plan.
+enum class drop_reason : std::uint8_t {
+  root_target,   // the target "." beside real ones (A08)
+  no_port,       // port 0
+  repeated,      // the same host, port and method stands there with a better priority
+  over_limit,    // drawn after targets_limit others
+  other_method,  // whoever asked wants the other method alone
+};
+inline constexpr std::size_t drop_reason_count = 5;
+[[nodiscard]] std::string_view to_string(drop_reason) noexcept;
+
+struct dropped_record {
+  srv_record record;
+  bool direct_tls = false;
+  drop_reason why = drop_reason::repeated;
+  friend bool operator==(const dropped_record&, const dropped_record&) = default;
+};
+
 struct service_plan {
   lookup_fault fault = lookup_fault::none;  // other than none: connect nowhere
   std::string why;                          // of the fault, for people
@@ -67,6 +85,7 @@ struct service_plan {
   /// By priority, and in each in the order drawn: the race is within one group (C04). Together not more than
   /// targets_limit, no (host, port, method) twice.
   std::vector<std::vector<target>> groups;
+  std::vector<dropped_record> dropped;  // published, and in no group; for people
 };
 
 struct query {
@@ -91,6 +110,10 @@ struct service_queries {
 
 /// A13: what the operator has configured, in place of any SRV lookup. `host` is a name in A-label form or an address.
 [[nodiscard]] service_plan plan_of_override(std::string_view host, std::uint16_t port, bool direct_tls);
+
+/// The part of a plan that is reached by one method; srv_unavailable where nothing is left of a plan that had
+/// something.
+[[nodiscard]] service_plan only(service_plan, bool direct_tls);
 
 /// For a domain that is itself an address ("192.0.2.1", "[2001:db8::1]"), of which the DNS knows nothing; nullopt where
 /// it is a name.

@@ -28,7 +28,7 @@ struct service_resolver::state {
   resolver& asked;
   executor run_on;
   random_draw draw;
-  std::vector<traced_query> trace;
+  std::function<void(const traced_query&)> watcher;
   // Last, so that nothing is called back while the rest goes. Those that are done are kept: they are few (E2).
   std::vector<ticket> tickets;
 };
@@ -36,7 +36,9 @@ struct service_resolver::state {
 void service_resolver::state::ask(query q, answered_query then) {
   const auto begun = std::chrono::steady_clock::now();
   auto done = [this, q, begun, then = std::move(then)](const answer& got) mutable {
-    trace.push_back({.asked = std::move(q), .got = got, .took = std::chrono::steady_clock::now() - begun});
+    if (watcher) {
+      watcher({.asked = std::move(q), .got = got, .took = std::chrono::steady_clock::now() - begun});
+    }
     then(got);
   };
   tickets.push_back(asked.lookup(q.name, q.type, run_on, std::move(done)));
@@ -101,8 +103,8 @@ void service_resolver::find_endpoint(target t, endpoint_known known) {
   }
 }
 
-const std::vector<traced_query>& service_resolver::trace() const noexcept {
-  return state_->trace;
+void service_resolver::watch(std::function<void(const traced_query&)> answered) {
+  state_->watcher = std::move(answered);
 }
 
 }  // namespace comity::dns

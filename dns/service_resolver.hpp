@@ -43,8 +43,8 @@ public:
   /// time is with complete() or a fault.
   void find_endpoint(target, endpoint_known known);
 
-  /// Every question answered so far, in the order of the answers.
-  [[nodiscard]] const std::vector<traced_query>& trace() const noexcept;
+  /// Each question is told once it is answered, before anything is made of the answer; `answered` must not end this.
+  void watch(std::function<void(const traced_query&)> answered);
 
 private:
   struct state;

@@ -18,6 +18,7 @@
 #include "connection/limits.hpp"
 #include "server/admin/admin_server.hpp"
 #include "server/admin/commands.hpp"
+#include "server/admin/explain_command.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/c2s_service.hpp"
 #include "server/certificates/certificate_keeper.hpp"
@@ -104,6 +105,7 @@ struct daemon::parts {
   std::expected<void, std::string> open(config::checked_files);
   std::expected<void, std::string> open_ports();
   std::expected<void, std::string> open_control();
+  [[nodiscard]] std::map<std::string, admin::handler, std::less<>> more_commands();
   void start_watchdog();
   void watch();
   int run();
@@ -269,17 +271,19 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .drain = [this] { drain(); },
       .stop = [this] { control.post([this] { stop(); }); },
       .version = version_text(),
-      .started = started});
+      .started = started,
+      .more = more_commands()});
   checks = std::make_unique<check::check_commands>(
       check::check_commands::collaborators{.settings = settings,
                                            .ports = [this] { return listening->opened(); },
                                            .certificates = [this] { return tls.current(); }});
-  auto socket = admin::admin_server::open(control.context(), settings.server.admin_socket, log,
-                                          [this](std::string_view request, admin::replier reply) {
-                                            if (!checks->run(request, reply)) {
-                                              commands->run(request, std::move(reply));
-                                            }
-                                          });
+  auto socket = admin::admin_server::open(
+      control.context(), settings.server.admin_socket, log,
+      [this](std::string_view request, const admin::progress_ref& told, admin::replier reply) {
+        if (!checks->run(request, reply)) {
+          commands->run(request, std::move(reply), told);
+        }
+      });
   if (!socket) {
     return std::unexpected{socket.error()};
   }
@@ -296,6 +300,16 @@ std::expected<void, std::string> daemon::parts::open_control() {
   }
   certificates = std::make_unique<certificate_keeper>(std::move(kept));
   return {};
+}
+
+std::map<std::string, admin::handler, std::less<>> daemon::parts::more_commands() {
+  admin::explain_command::collaborators ways{.explain = {},
+                                             .hosts = [this](std::string_view domain) { return router->hosts(domain); },
+                                             .default_domain = [this] { return settings.hosts.front().domain; }};
+  if (remotes) {
+    ways.explain = [this](auto what, auto told) { remotes->explain(std::move(what), std::move(told)); };
+  }
+  return {{"s2s explain", admin::explain_command{std::move(ways)}}};
 }
 
 /// Ready is: ports open, not draining, and the store answered the last time it was asked.

@@ -6,78 +6,10 @@
 #include <algorithm>
 #include <iterator>
 
+#include "server/printable.hpp"
+
 namespace comity {
 namespace {
-
-struct character {
-  char32_t code = 0;
-  std::size_t length = 0;  // 0: the first byte starts no character
-};
-
-/// The first character of a text that is not empty. Overlong forms, surrogates and what is beyond Unicode are none.
-character first_character(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) {
-    return {.code = lead, .length = 1};
-  }
-  const std::size_t length = lead >= 0xf0 && lead <= 0xf4   ? 4
-                             : lead >= 0xe0 && lead <= 0xef ? 3
-                             : lead >= 0xc2 && lead <= 0xdf ? 2
-                                                            : 0;
-  if (length == 0 || text.size() < length) {
-    return {};
-  }
-  char32_t code = lead & (0x7fU >> length);
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0U) != 0x80U) {
-      return {};
-    }
-    code = (code << 6U) | (byte(i) & 0x3fU);
-  }
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  return overlong || surrogate || code > 0x10ffff ? character{} : character{.code = code, .length = length};
-}
-
-/// Invisible characters that end lines, steer terminals or turn the direction of what follows.
-bool is_control(char32_t c) noexcept {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
-         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
-}
-
-/// The bytes of the value that are logged.
-std::string_view kept(std::string_view value) noexcept {
-  if (value.size() <= log_value_most) {
-    return value;
-  }
-  std::size_t end = log_value_most;
-  while (end > log_value_most - 4 && (static_cast<unsigned char>(value[end]) & 0xc0U) == 0x80U) {
-    --end;  // a continuation byte: its character would be cut in two
-  }
-  return value.substr(0, end);
-}
-
-constexpr std::string_view ellipsis = "…";
-
-void add_text_escaped(std::string& out, std::string_view value) {
-  while (!value.empty()) {
-    const auto [code, length] = first_character(value);
-    if (length == 0) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(value.front()));
-    } else if (code == '\n') {
-      out += "\\n";
-    } else if (is_control(code)) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(code));
-    } else {
-      if (code == '"' || code == '\\') {
-        out += '\\';
-      }
-      out += value.substr(0, length);
-    }
-    value.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-}
 
 bool is_plain(std::string_view value) noexcept {
   return !value.empty() && std::ranges::all_of(value, [](char c) {
@@ -92,8 +24,8 @@ void add_text(std::string& out, std::string_view value) {
     return;
   }
   out += '"';
-  const auto part = kept(value);
-  add_text_escaped(out, part);
+  const auto part = kept(value, log_value_most);
+  append_printable(out, part, "\"");
   if (part.size() != value.size()) {
     out += ellipsis;
   }
@@ -103,7 +35,7 @@ void add_text(std::string& out, std::string_view value) {
 // RFC 8259 §7: quotation mark, reverse solidus and controls must be escaped; the other invisible ones are as well.
 void add_json(std::string& out, std::string_view value) {
   out += '"';
-  auto rest = kept(value);
+  auto rest = kept(value, log_value_most);
   const bool cut = rest.size() != value.size();
   while (!rest.empty()) {
     const auto [code, length] = first_character(rest);
@@ -126,13 +58,13 @@ void add_json(std::string& out, std::string_view value) {
   out += '"';
 }
 
+}  // namespace
+
 std::string timestamp(std::chrono::system_clock::time_point when) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(when.time_since_epoch());
   const auto s = std::chrono::floor<std::chrono::seconds>(ms);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(static_cast<std::time_t>(s.count())), (ms - s).count());
 }
-
-}  // namespace
 
 std::string log_line(config::log_format format, std::chrono::system_clock::time_point when, log::level level,
                      std::string_view event, std::span<const log::field> fields) {

@@ -22,6 +22,9 @@ inline constexpr std::size_t log_value_most = 256;
 [[nodiscard]] std::string log_line(config::log_format, std::chrono::system_clock::time_point, log::level,
                                    std::string_view event, std::span<const log::field> fields);
 
+/// "2026-11-24T15:00:00.123Z".
+[[nodiscard]] std::string timestamp(std::chrono::system_clock::time_point);
+
 /// The journal's priority prefix, "<6>" (sd-daemon(3)).
 [[nodiscard]] std::string_view journal_priority(log::level) noexcept;
 

@@ -150,6 +150,10 @@ void remote_servers::trust(std::shared_ptr<const tls::trust_store> authorities) 
   parts_->sessions.clear();  // they were made under the authorities of before
 }
 
+void remote_servers::explain(connection::explain_request what, std::function<void(connection::explained_step)> told) {
+  parts_->federation->explain(std::move(what), std::move(told));
+}
+
 void remote_servers::close(std::string domain, std::string text) {
   parts_->federation->close(std::move(domain), std::move(text));
 }

@@ -15,6 +15,7 @@
 #include "connection/listener.hpp"
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
+#include "connection/s2s/explanation.hpp"
 #include "server/config/config.hpp"
 #include "server/loop_pool.hpp"
 #include "server/router.hpp"
@@ -50,6 +51,8 @@ public:
                                                         std::shared_ptr<const tls::trust_store> authorities);
   /// The same for the authorities alone. Control thread.
   void trust(std::shared_ptr<const tls::trust_store> authorities);
+  /// How a domain is reached, tried now; every step is told on one loop (connection::federation). Any thread.
+  void explain(connection::explain_request, std::function<void(connection::explained_step)> told);
   /// Ends every stream to and from the domain, and what waits for it goes back. Any thread.
   void close(std::string domain, std::string text);
   /// The first phase of stopping: every stream between servers is told, what waits goes back. Any thread.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <asio.hpp>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "connection/s2s/dial_schedule.hpp"
@@ -23,6 +24,8 @@ constexpr std::chrono::seconds sharing_time{5};
 method method_of(const dns::target& t) {
   return t.direct_tls ? method::direct_tls : method::starttls;
 }
+
+constexpr std::string_view forbidden = "forbidden by [s2s] forbidden_addresses";
 
 /// An address is remembered to be ill for what it does to everybody, not for what it is to one domain.
 bool blames_endpoint(cause c) {
@@ -66,7 +69,13 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   void discover() {
     policy = with.host.policy(wanted.flow.target);
     if (!policy.allow) {
-      return fail({.cause = cause::policy, .phase = phase::dns, .text = "not allowed", .bounce = {}});
+      return fail(in_the_dns(cause::policy, "not allowed"));
+    }
+    if (wanted.only) {
+      found.only(*wanted.only);
+    }
+    if (wanted.answered) {
+      found.watch(wanted.answered);
     }
     discovery_began = clock::now();
     found.find(wanted.flow.target, policy.endpoint, [this](const dns::service_plan& plan) { take_plan(plan); });
@@ -76,13 +85,22 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     const auto self = shared_from_this();
     const auto any = found.targets().empty() ? method::starttls : method_of(found.targets().front());
     with.loop.metrics().phase_took(route_by(any), phase::dns, clock::now() - discovery_began);
+    owner.planned(plan);
     if (plan.fault != dns::lookup_fault::none) {
       with.loop.metrics().failed(route_by(any), phase::dns, cause_of(plan.fault));
-      return fail({.cause = cause_of(plan.fault), .phase = phase::dns, .text = plan.why, .bounce = {}});
+      attempt_record r;
+      r.took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - discovery_began);
+      r.began = std::chrono::system_clock::now() - r.took;
+      r.target = wanted.flow.target;
+      r.method = any;
+      r.phase = phase::dns;
+      r.cause = cause_of(plan.fault);
+      r.detail = plan.why;
+      owner.tried(r);
+      return fail(in_the_dns(cause_of(plan.fault), plan.why));
     }
     if (wanted.discover_only) {
-      return found.find_endpoints(
-          [this] { fail({.cause = cause::policy, .phase = phase::dns, .text = "nothing dialled", .bounce = {}}); });
+      return found.find_endpoints([this] { discovered(); });
     }
     // RFC 6120 §3.2.1: what is known when nothing at all can be tried.
     last = {.cause = cause::no_address, .phase = phase::dns, .text = {}, .bounce = {}};
@@ -97,7 +115,38 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     run();
   }
 
+  static dial_failure in_the_dns(cause why, std::string text) {
+    return {.cause = why, .phase = phase::dns, .text = std::move(text), .bounce = {}};
+  }
+
+  /// All that is known of all endpoints is there.
+  void discovered() {
+    const auto self = shared_from_this();
+    dial_failure none = in_the_dns(cause::no_address, {});
+    bool any = false;
+    for (std::size_t i = 0; i < found.targets().size(); ++i) {
+      const auto& known = *found.known(i);
+      owner.located(found.targets()[i], known);
+      const auto may = [this](const dns::address& a) { return settings->addresses.may_dial(a.bytes()); };
+      if (known.fault != dns::lookup_fault::none) {
+        none = in_the_dns(cause_of(known.fault), known.why);
+      } else if (std::ranges::any_of(known.v4, may) || std::ranges::any_of(known.v6, may)) {
+        any = true;
+      } else if (!known.v4.empty() || !known.v6.empty()) {
+        none = {.cause = cause::address_forbidden, .phase = phase::tcp, .text = std::string{forbidden}, .bounce = {}};
+      }
+    }
+    if (!any) {
+      return fail(none);
+    }
+    end();
+    owner.discovered();
+  }
+
   void take_endpoint(std::size_t target, const dns::endpoint_addresses& known) {
+    if (told_of.insert(target).second || known.fault != dns::lookup_fault::none) {
+      owner.located(found.targets()[target], known);
+    }
     if (known.fault != dns::lookup_fault::none) {
       attempt_record r;
       r.began = std::chrono::system_clock::now();
@@ -156,7 +205,8 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
                      attempt{.target = c.target, .address = c.address, .began = clock::now(), .tcp = nullptr});
     // THREATS E1: judged is the address that is about to be connected to, whatever names led to it.
     if (!settings->addresses.may_dial(c.address.bytes())) {
-      return end_attempt(c.attempt, phase::tcp, cause::address_forbidden, "forbidden by [s2s] forbidden_addresses");
+      tell_trying(c.attempt);
+      return end_attempt(c.attempt, phase::tcp, cause::address_forbidden, std::string{forbidden});
     }
     // RFC 7712 §4.4.2, XEP-0220 §2.6.2: what leads to the same server may go the same way (J10, K02).
     attempts.at(c.attempt).shared = true;
@@ -170,6 +220,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     made.shared = false;
     made.began = clock::now();
     const auto& target = found.targets()[made.target];
+    tell_trying(id);
     if (wanted.budget && !wanted.budget->take()) {
       return end_attempt(id, phase::tcp, cause::limit, "too many connections for one peer's questions");
     }
@@ -188,6 +239,16 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
           const auto self = shared_from_this();
           got ? connected(id, *got) : end_attempt(id, phase::tcp, got.error().cause, got.error().text);
         });
+  }
+
+  void tell_trying(dial_schedule::attempt_id id) {
+    const auto& a = attempts.at(id);
+    const auto& target = found.targets()[a.target];
+    owner.trying({.number = id + 1,
+                  .target = target.host,
+                  .address = endpoint_text(a.address, target.port),
+                  .method = method_of(target),
+                  .failed_lately = !health.healthy(endpoint_name(a.target, a.address), clock::now())});
   }
 
   void connected(dial_schedule::attempt_id id, int descriptor) {
@@ -225,9 +286,37 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
       with.loop.metrics().failed(route_by(method_of(target)), phase::tcp,
                                  schedule->out_of_time() ? cause::tcp_timeout : cause::shutdown);
     }
+    tell_called_off(called_off->first, called_off->second);
     attempts.erase(called_off);
     if (stream != nullptr) {
       stream->abandon();
+    }
+  }
+
+  /// Of an attempt that has no stream yet.
+  [[nodiscard]] attempt_record record_of(dial_schedule::attempt_id id, const attempt& a) const {
+    const auto& target = found.targets()[a.target];
+    attempt_record r;
+    r.number = id + 1;
+    r.took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - a.began);
+    r.began = std::chrono::system_clock::now() - r.took;
+    r.target = target.host;
+    r.address = endpoint_text(a.address, target.port);
+    r.method = method_of(target);
+    return r;
+  }
+
+  [[nodiscard]] attempt_record record_of(dial_schedule::attempt_id id, const outbound_stream& stream) const {
+    auto r = stream.record();
+    r.number = id + 1;
+    return r;
+  }
+
+  void tell_called_off(dial_schedule::attempt_id id, const attempt& a) {
+    if (const auto* stream = stream_of(a)) {
+      owner.called_off(record_of(id, *stream));
+    } else if (a.tcp) {
+      owner.called_off(record_of(id, a));
     }
   }
 
@@ -235,14 +324,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   void end_attempt(dial_schedule::attempt_id id, phase where, cause why, std::string text) {
     const auto a = std::move(attempts.at(id));
     attempts.erase(id);
-    const auto& target = found.targets()[a.target];
-    attempt_record r;
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - a.began);
-    r.began = std::chrono::system_clock::now() - took;
-    r.took = took;
-    r.target = target.host;
-    r.address = endpoint_text(a.address, target.port);
-    r.method = method_of(target);
+    auto r = record_of(id, a);
     r.phase = where;
     r.cause = why;
     r.detail = std::move(text);
@@ -286,8 +368,11 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     health.succeeded(endpoint_name(won.target, won.address));
     attempts.erase(*id);  // it is the owner's
     const auto self = shared_from_this();
+    for (const auto& [other, slower] : attempts) {
+      tell_called_off(other, slower);
+    }
     end();
-    owner.tried(stream.record());
+    owner.tried(record_of(*id, stream));
     owner.connected(stream);
   }
 
@@ -297,7 +382,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
       return;
     }
     const auto self = shared_from_this();
-    auto record = stream.record();
+    auto record = record_of(*id, stream);
     record.cause = r.cause;
     record.phase = phase::authentication;
     record.detail = r.text;
@@ -319,7 +404,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
     const auto self = shared_from_this();
     const auto a = std::move(attempts.at(*id));
     attempts.erase(*id);
-    note(stream.record());
+    note(record_of(*id, stream));
     if (blames_endpoint(ending.cause)) {
       health.failed(endpoint_name(a.target, a.address), clock::now(), settings->back_off, with.random);
     }
@@ -419,6 +504,7 @@ struct dialler::state final : stream_owner, std::enable_shared_from_this<dialler
   asio::steady_timer timer;
   clock::time_point discovery_began;
   std::optional<dial_schedule> schedule;
+  std::set<std::size_t> told_of;  // targets of which located() has come
   std::map<dial_schedule::attempt_id, attempt> attempts;
   dial_failure last;
   bool busy = false;   // run() is at work
@@ -446,10 +532,6 @@ void dialler::not_shared() {
       s.run();
     }
   });
-}
-
-std::vector<std::string> dialler::discovery() const {
-  return state_->found.lines();
 }
 
 }  // namespace comity::connection

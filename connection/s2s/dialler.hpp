@@ -6,10 +6,10 @@
 // within begin(); within any callback it may be destroyed.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "connection/negotiation/domain_flow.hpp"
 #include "connection/s2s/back_off.hpp"
@@ -36,6 +36,7 @@ public:
   /// Its flow is authorised: it is the owner's from now on, and the dialler has nothing more to do.
   virtual void connected(outbound_stream&) = 0;
   virtual void answered(const key_verdict&) = 0;
+  /// Also of a search that ends in the DNS, where there is no address.
   virtual void tried(const attempt_record&) = 0;
   /// A connection to that very endpoint is about to be opened. True where the flow is asked for on a stream that is
   /// there already; what comes of that is the owner's to
@@ -43,6 +44,14 @@ public:
   [[nodiscard]] virtual bool shares(const dns::target&, const dns::address&, const endpoint_facts&) { return false; }
   /// Nothing is left to try.
   virtual void failed(const dial_failure&) = 0;
+
+  // For whoever looks on; none of it may destroy the dialler.
+  virtual void planned(const dns::service_plan&) {}
+  virtual void located(const dns::target&, const dns::endpoint_addresses&) {}
+  virtual void trying(const explained::trying&) {}
+  virtual void called_off(const attempt_record&) {}
+  /// Of wish::discover_only: there is an endpoint that could be dialled.
+  virtual void discovered() {}
 };
 
 class dialler {
@@ -50,7 +59,9 @@ public:
   struct wish {
     domain_flow flow;
     std::shared_ptr<connect_budget> budget = nullptr;  // none: as many connections as a domain is worth
-    bool discover_only = false;                        // ends in failed() with the plan known, and nothing dialled
+    bool discover_only = false;                        // ends in discovered() or failed(), and nothing is dialled
+    std::optional<method> only = {};                   // endpoints of the other method are left out
+    std::function<void(const dns::traced_query&)> answered = {};  // told each question to the DNS with its answer
   };
 
   /// `health` and `owner` outlive it.
@@ -62,8 +73,6 @@ public:
   void begin();
   /// The stream that was to be shared does not take the flow.
   void not_shared();
-  /// Each question to the DNS with its answer, and the endpoints in their order.
-  [[nodiscard]] std::vector<std::string> discovery() const;
 
 private:
   struct state;

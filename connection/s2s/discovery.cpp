@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "connection/jid.hpp"
-#include "connection/s2s/explanation.hpp"
 
 namespace comity::connection {
 
@@ -19,24 +18,27 @@ discovery::discovery(const s2s_collaborators& with)
 void discovery::find(std::string_view domain, const std::optional<fixed_endpoint>& fixed,
                      std::move_only_function<void(const dns::service_plan&)> done) {
   if (fixed) {
-    const auto plan = dns::plan_of_override(to_a_labels(fixed->host), fixed->port, fixed->method == method::direct_tls);
-    take(plan);
-    return done(plan);
+    return done(
+        take(dns::plan_of_override(to_a_labels(fixed->host), fixed->port, fixed->method == method::direct_tls)));
   }
   resolver_.find(to_a_labels(domain), dns::service::server,
-                 [this, done = std::move(done)](const dns::service_plan& plan) mutable {
-                   take(plan);
+                 [this, done = std::move(done)](const dns::service_plan& found) mutable {
+                   const auto plan = take(found);
                    auto then = std::move(done);  // it may destroy this, and what calls it
                    then(plan);
                  });
 }
 
-void discovery::take(const dns::service_plan& plan) {
+dns::service_plan discovery::take(dns::service_plan plan) {
+  if (only_) {
+    plan = dns::only(std::move(plan), *only_ == method::direct_tls);
+  }
   for (const auto& group : plan.groups) {
     groups_.push_back(group.size());
     std::ranges::copy(group, std::back_inserter(targets_));
   }
   endpoints_.resize(targets_.size());
+  return plan;
 }
 
 void discovery::find_endpoint(std::size_t target, std::move_only_function<void(const dns::endpoint_addresses&)> known) {
@@ -65,17 +67,6 @@ void discovery::find_endpoints(std::move_only_function<void()> done) {
 
 endpoint_facts discovery::facts(std::size_t target) const {
   return endpoints_[target] ? facts_of(targets_[target], *endpoints_[target]) : endpoint_facts{};
-}
-
-std::vector<std::string> discovery::lines() const {
-  std::vector<std::string> all;
-  for (const auto& q : resolver_.trace()) {
-    all.push_back(line_of(q));
-  }
-  for (const auto& t : targets_) {
-    all.push_back(line_of(t));
-  }
-  return all;
 }
 
 }  // namespace comity::connection

@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "connection/s2s/peer_evidence.hpp"
@@ -21,6 +21,11 @@ namespace comity::connection {
 class discovery {
 public:
   explicit discovery(const s2s_collaborators&);
+
+  /// Each question is told once it is answered (dns::service_resolver).
+  void watch(std::function<void(const dns::traced_query&)> answered) { resolver_.watch(std::move(answered)); }
+  /// From now on, targets of the other method are dropped from what is found.
+  void only(method m) noexcept { only_ = m; }
 
   /// Finds the domain's (enforced) targets, or takes the one that the operator has fixed (A13, RFC 6120 §3.2.3). `done`
   /// is called once, in the latter case within this.
@@ -35,17 +40,19 @@ public:
   void find_endpoint(std::size_t target, std::move_only_function<void(const dns::endpoint_addresses&)> known);
   /// Finds those of all of them; `done` is called once, within this where there are no targets.
   void find_endpoints(std::move_only_function<void()> done);
+  /// nullptr while nothing is.
+  [[nodiscard]] const dns::endpoint_addresses* known(std::size_t target) const noexcept {
+    return endpoints_[target] ? &*endpoints_[target] : nullptr;
+  }
   /// What is known of a target's endpoint.
   [[nodiscard]] endpoint_facts facts(std::size_t target) const;
 
-  /// Each question with its answer, then the targets in their order; for people.
-  [[nodiscard]] std::vector<std::string> lines() const;
-
 private:
-  void take(const dns::service_plan&);
+  [[nodiscard]] dns::service_plan take(dns::service_plan);
 
   random_below random_;
   dns::service_resolver resolver_;
+  std::optional<method> only_;
   std::vector<std::size_t> groups_;
   std::vector<dns::target> targets_;
   std::vector<std::optional<dns::endpoint_addresses>> endpoints_;

@@ -63,9 +63,10 @@ void federation::send(stanza_ref stanza) {
   });
 }
 
-void federation::explain(domain_flow flow, bool dry_run, std::move_only_function<void(explanation)> done) {
-  state_->at_home(flow, [flow, dry_run, done = std::move(done)](outbound_links& links) mutable {
-    links.explain(flow, dry_run, std::move(done));
+void federation::explain(explain_request what, std::function<void(explained_step)> told) {
+  const auto flow = what.flow;
+  state_->at_home(flow, [what = std::move(what), told = std::move(told)](outbound_links& links) mutable {
+    links.explain(what, std::move(told));
   });
 }
 

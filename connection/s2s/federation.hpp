@@ -54,9 +54,9 @@ public:
   /// Takes a stanza from a local to a remote domain; from here on it is delivered, or its sender told, once.
   void send(stanza_ref);
 
-  /// Resolves and, unless `dry_run`, connects anew beside what is there, as far as an authenticated stream, and tells
-  /// every step. The flow is from a domain of ours to theirs. `done` is called once, on some loop.
-  void explain(domain_flow, bool dry_run, std::move_only_function<void(explanation)> done);
+  /// Resolves and, unless it is a dry run, connects anew beside what is there, as far as an authenticated stream. Every
+  /// step is told as it comes, from `asked` to `outcome`, on one loop.
+  void explain(explain_request, std::function<void(explained_step)> told);
 
   /// Ends every stream to and from the domain, and what waits for it is bounced.
   void close(std::string remote, std::string text);

@@ -284,10 +284,7 @@ void outbound_link::refused() {
 }
 
 void outbound_link::tried(const attempt_record& r) {
-  history_.push_back(r);
-  if (history_.size() > history_kept) {
-    history_.pop_front();
-  }
+  all_.history().note(flow_, r);
 }
 
 void outbound_link::failed(const dial_failure& why) {
@@ -369,6 +366,16 @@ void outbound_link::expired() {
     drop_dialler();
   }
   pump();
+}
+
+void outbound_link::describe(explained::asked& to) const {
+  const auto now = clock::now();
+  to.connected = carried();
+  to.waiting = queue_.size();
+  to.failed_searches = back_off_.failures();
+  if (back_off_.waiting(now)) {
+    to.not_before = std::chrono::ceil<std::chrono::seconds>(back_off_.until() - now);
+  }
 }
 
 bool outbound_link::idle() const {

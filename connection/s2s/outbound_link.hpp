@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,9 +27,6 @@ class outbound_link final : private dial_owner, private timer_wheel::entry {
 public:
   using clock = timer_wheel::clock;
   using key_done = std::move_only_function<void(key_verdict)>;
-
-  /// How many attempts are remembered for the operator.
-  static constexpr std::size_t history_kept = 20;
 
   outbound_link(outbound_links& all, domain_flow flow);
   ~outbound_link() override;
@@ -64,7 +60,8 @@ public:
   void give_up(cause, const std::string& text);
   /// Nothing is waiting, under way or worth remembering.
   [[nodiscard]] bool idle() const;
-  [[nodiscard]] const std::deque<attempt_record>& history() const noexcept { return history_; }
+  /// How it stands, for the operator.
+  void describe(explained::asked&) const;
 
 private:
   struct question {
@@ -118,7 +115,6 @@ private:
   std::vector<stanza_ref> returning_;  // until all of them are here
   back_off back_off_;
   dial_failure last_;
-  std::deque<attempt_record> history_;
   std::size_t counted_ = 0;  // in the gauge
 };
 

@@ -7,40 +7,6 @@
 
 namespace comity::connection {
 
-/// A search for `comityctl s2s explain`: the way as it is now, beside whatever stream there is.
-struct outbound_links::inquiry final : dial_owner {
-  inquiry(outbound_links& a, const domain_flow& flow, bool dry_run, std::move_only_function<void(explanation)> d)
-      : all{a}, done{std::move(d)}, search{a.with_, {.flow = flow, .discover_only = dry_run}, a.health_, *this} {}
-
-  void reached(outbound_stream& stream) override { stream.choose(); }
-  void connected(outbound_stream& stream) override {
-    stream.abandon();
-    finish("established");
-  }
-  void answered(const key_verdict&) override {}
-  void tried(const attempt_record& r) override { told.attempts.push_back(r); }
-  void failed(const dial_failure& why) override {
-    std::string text{to_string(why.phase)};
-    text += " " + std::string{to_string(why.cause)};
-    if (!why.text.empty()) {
-      text += ": " + why.text;
-    }
-    finish(std::move(text));
-  }
-
-  void finish(std::string outcome) {
-    told.outcome = std::move(outcome);
-    told.discovery = search.discovery();
-    std::exchange(done, nullptr)(std::move(told));
-    all.forget(*this);
-  }
-
-  outbound_links& all;
-  std::move_only_function<void(explanation)> done;
-  explanation told;
-  dialler search;
-};
-
 outbound_links::outbound_links(s2s_collaborators with, queue_budget& budget) : with_{std::move(with)}, budget_{budget} {
 }
 
@@ -69,14 +35,25 @@ void outbound_links::look_at(const domain_flow& flow) {
   }
 }
 
-void outbound_links::explain(const domain_flow& flow, bool dry_run, std::move_only_function<void(explanation)> done) {
-  inquiries_.push_back(std::make_unique<inquiry>(*this, flow, dry_run, std::move(done)));
-  inquiries_.back()->search.begin();
-}
-
-void outbound_links::forget(inquiry& over) {
-  with_.loop.loop().at_turn_end(
-      [this, &over] { std::erase_if(inquiries_, [&over](const auto& i) { return i.get() == &over; }); });
+void outbound_links::explain(const explain_request& what, inquiry::teller told) {
+  explained::asked asked{.flow = what.flow,
+                         .dry_run = what.dry_run,
+                         .only = what.only,
+                         .policy = with_.host.policy(what.flow.target),
+                         .history = history_.of(what.flow)};
+  if (const auto* link = find(what.flow)) {
+    link->describe(asked);
+  }
+  told(std::move(asked));
+  if (stopped_) {
+    return told(explained::outcome{.cause = cause::shutdown, .phase = phase::dns, .text = "the server is stopping"});
+  }
+  const auto number = ++inquired_;
+  auto& made = inquiries_[number];
+  made = std::make_unique<inquiry>(with_, what, health_, std::move(told), [this, number] {
+    with_.loop.loop().at_turn_end([this, number] { inquiries_.erase(number); });
+  });
+  made->begin();
 }
 
 void outbound_links::close(std::string_view remote, const std::string& text) {
@@ -95,6 +72,7 @@ void outbound_links::close(std::string_view remote, const std::string& text) {
 
 void outbound_links::stop() {
   stopped_ = true;
+  inquiries_.clear();
   for (auto& [flow, link] : links_) {
     link->give_up(cause::shutdown, {});
   }

@@ -3,16 +3,16 @@
 // Established streams report here, and it tells the link that each matter concerns. Loop thread only.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "connection/s2s/attempt_history.hpp"
 #include "connection/s2s/back_off.hpp"
-#include "connection/s2s/explanation.hpp"
+#include "connection/s2s/inquiry.hpp"
 #include "connection/s2s/outbound_link.hpp"
 #include "connection/s2s/outbound_stream.hpp"
 #include "connection/s2s/s2s_collaborators.hpp"
@@ -31,7 +31,8 @@ public:
   /// A link may have become idle; it goes at the end of the turn where it has.
   void look_at(const domain_flow&);
 
-  void explain(const domain_flow&, bool dry_run, std::move_only_function<void(explanation)> done);
+  /// Tells every step, the first before it returns, and then goes on by itself.
+  void explain(const explain_request&, inquiry::teller);
   void close(std::string_view remote, const std::string& text);
   void stop();
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
@@ -47,6 +48,7 @@ public:
 
   [[nodiscard]] const s2s_collaborators& with() const noexcept { return with_; }
   [[nodiscard]] endpoint_health& health() noexcept { return health_; }
+  [[nodiscard]] attempt_history& history() noexcept { return history_; }
   [[nodiscard]] queue_budget& budget() noexcept { return budget_; }
   [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
 
@@ -58,14 +60,13 @@ public:
   void ended(outbound_stream&, stream_ending) override;
 
 private:
-  struct inquiry;
-  void forget(inquiry&);
-
   s2s_collaborators with_;
   queue_budget& budget_;
   endpoint_health health_;
   std::map<domain_flow, std::unique_ptr<outbound_link>> links_;
-  std::vector<std::unique_ptr<inquiry>> inquiries_;
+  attempt_history history_;
+  std::map<std::uint64_t, std::unique_ptr<inquiry>> inquiries_;
+  std::uint64_t inquired_ = 0;
   bool stopped_ = false;
 };
 

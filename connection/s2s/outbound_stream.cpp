@@ -1,5 +1,6 @@
 #include "connection/s2s/outbound_stream.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -53,6 +54,7 @@ outbound_stream::~outbound_stream() {
 }
 
 void outbound_stream::begin() {
+  note_phase(phase::tcp, opened_at() - call_.began);
   // One deadline for the address, from the first SYN to an authenticated stream (THREATS B5).
   deadline(call_.began + settings().connect_timeout);
   perform(machine_.start());
@@ -89,28 +91,83 @@ void outbound_stream::give_up() {
   }
 }
 
+// --- what the operator may know of the attempt
+// ------------------------------------------------------------------------
+
+void outbound_stream::note_phase(phase p, clock::duration took) {
+  phases_.push_back({p, std::chrono::duration_cast<std::chrono::microseconds>(took)});
+}
+
+void outbound_stream::note_features(const xml::element& features) {
+  constexpr std::size_t most = 32, length_most = 64;
+  const auto is_mechanism = [](const std::string& each) { return each.starts_with("mechanism "); };
+  if (std::ranges::any_of(features_, is_mechanism)) {
+    return;  // these come behind SASL, and have no mechanisms any more
+  }
+  const auto add = [this](std::string text) {
+    if (features_.size() < most) {
+      features_.push_back(std::move(text));
+    }
+  };
+  features_.clear();
+  for (const auto& feature : features.children()) {
+    const auto name = feature.name().substr(0, length_most);
+    if (feature.name() != "mechanisms") {
+      add(std::string{name});
+      continue;
+    }
+    for (const auto& mechanism : feature.children()) {
+      add("mechanism " + mechanism.text().substr(0, length_most));
+    }
+  }
+}
+
 attempt_record outbound_stream::record() const {
   attempt_record r;
-  const auto took = clock::now() - call_.began;
+  const auto now = clock::now();
+  const auto took = now - call_.began;
   r.began = std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(took);
   r.took = std::chrono::duration_cast<std::chrono::milliseconds>(took);
   r.target = call_.target.host;
   r.address = address();
   r.method = route().method;
   r.phase = ending_ ? ending_->phase : machine_.phase();
+  auto& more = r.more.emplace();
+  more.phases = phases_;
+  if (!is_established()) {
+    const auto so_far = std::chrono::duration_cast<std::chrono::microseconds>(now - phase_began());
+    if (!more.phases.empty() && more.phases.back().phase == r.phase) {
+      more.phases.back().took += so_far;  // TLS stands, and who the peer is takes longer
+    } else {
+      more.phases.push_back({r.phase, so_far});
+    }
+  }
+  more.features = features_;
   if (wire().tls().encrypted()) {
-    const auto facts = wire().tls().facts();
+    auto facts = wire().tls().facts();
     r.sni = facts.sni;
     r.alpn = facts.alpn;
     r.tls = facts.version + " " + facts.cipher;
+    more.resumed = facts.resumed;
+    more.certificate = std::move(facts.peer);
   }
   if (verdict_) {
     r.proof = verdict_->accepted() ? to_string(verdict_->by()) : std::string_view{};
     r.detail = verdict_->reason;
+    more.judged = examined_.evidence;
+    more.examined = examined_.text;
+    more.reason = verdict_->reason;
+  }
+  if (is_established()) {
+    r.proof = describe_server().trust;  // dialback's comes after the certificate's verdict
   }
   if (ending_) {
     r.cause = ending_->cause;
     r.detail = ending_->text;
+    if (const auto error = ending_->sent ? ending_->sent : ending_->received) {
+      r.stream_error = to_string(*error);
+      r.stream_error_ours = ending_->sent.has_value();
+    }
   }
   return r;
 }
@@ -145,6 +202,10 @@ void outbound_stream::keep_session() {
 // --- the machine -----------------------------------------------------------------------------------------------------
 
 void outbound_stream::happen(negotiation_event e) {
+  if (const auto* came = std::get_if<event::element>(&e);
+      !is_established() && came != nullptr && came->root.is("features", xml::ns_streams)) {
+    note_features(came->root);
+  }
   std::visit([this](auto& common) { drive(std::move(common)); }, e);
 }
 
@@ -226,8 +287,13 @@ void outbound_stream::over(const action::finish& a) {
   if (is_established()) {
     keep_session();
   }
-  ending_ = stream_ending{
-      .cause = a.cause, .phase = a.phase, .received = a.received, .text = a.text, .abrupt = a.abrupt, .unwritten = {}};
+  ending_ = stream_ending{.cause = a.cause,
+                          .phase = a.phase,
+                          .received = a.received,
+                          .text = a.text,
+                          .abrupt = a.abrupt,
+                          .sent = a.sent,
+                          .unwritten = {}};
   auto report = *ending_;
   report.unwritten = take_unwritten();
   if (auto* owner = std::exchange(owner_, nullptr)) {

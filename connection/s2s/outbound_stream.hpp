@@ -28,8 +28,9 @@ struct stream_ending {
   connection::phase phase = phase::stream;
   std::optional<stream_condition> received;  // the stream error that the peer sent
   std::string text;
-  bool abrupt = false;                // without a closing tag of either side
-  std::vector<stanza_ref> unwritten;  // not a byte of these has gone out, in their order
+  bool abrupt = false;                        // without a closing tag of either side
+  std::optional<stream_condition> sent = {};  // the one that we sent
+  std::vector<stanza_ref> unwritten;          // not a byte of these has gone out, in their order
 };
 
 /// Whom an outbound stream reports to. Called on its loop.
@@ -100,7 +101,10 @@ private:
   void begin_tls(connection::wire&) override;
   void happen(negotiation_event) override;
   void over(const action::finish&) override;
+  void phase_ended(phase p, clock::duration took) override { note_phase(p, took); }
 
+  void note_phase(phase, clock::duration);
+  void note_features(const xml::element&);
   using server_stream::perform;
   void perform(action::judge&);
   void perform(action::verified&);
@@ -121,6 +125,8 @@ private:
   examined examined_;
   std::optional<trust::verdict> verdict_;
   std::optional<stream_ending> ending_;
+  std::vector<phase_time> phases_;
+  std::vector<std::string> features_;  // that the peer offered last, until established
   bool overflowed_ = false;
 };
 

@@ -1,12 +1,15 @@
 #include "server/admin/admin_server.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <asio.hpp>
 #include <chrono>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "tls/crypto.hpp"
@@ -58,21 +61,95 @@ struct admin_server::state : std::enable_shared_from_this<admin_server::state> {
 
 namespace {
 
+class operator_session;
+
+/// What waits to be told, between the threads that tell and the session that writes.
+class told_lines final : public progress, public std::enable_shared_from_this<told_lines> {
+public:
+  told_lines(std::weak_ptr<operator_session> to, asio::io_context& context, std::size_t most)
+      : to_{std::move(to)}, context_{context}, most_{most} {}
+
+  fate tell(std::string value) override;
+  void when_gone(std::move_only_function<void()> left) override;
+
+  // Control thread:
+  [[nodiscard]] std::string take() {
+    const std::lock_guard hold{lock_};
+    posted_ = false;
+    return std::exchange(lines_, {});
+  }
+  void over(bool operator_left);
+
+private:
+  std::weak_ptr<operator_session> to_;
+  asio::io_context& context_;
+  std::size_t most_;
+  std::mutex lock_;
+  std::string lines_;
+  bool posted_ = false, over_ = false, left_early_ = false;
+  std::move_only_function<void()> left_;
+};
+
 class operator_session : public std::enable_shared_from_this<operator_session> {
 public:
   operator_session(local::socket socket, ::uid_t who, std::shared_ptr<admin_server::state> server)
       : socket_{std::move(socket)}, who_{who}, idle_{server->context}, server_{std::move(server)} {
     ++server_->open;
   }
-  ~operator_session() { --server_->open; }
+  ~operator_session() {
+    end_of_command(true);
+    --server_->open;
+  }
 
+  void begin() {
+    // Both directions shut: nobody will read an answer that is still being worked on.
+    socket_.async_wait(local::socket::wait_error, [self = shared_from_this()](std::error_code aborted) {
+      if (!aborted) {
+        self->hung_up();
+      }
+    });
+    read();
+  }
+
+  /// Something is to be told.
+  void write_on() {
+    if (writing_ || !socket_.is_open()) {
+      return;
+    }
+    if (told_) {
+      output_ = told_->take();
+    }
+    const bool answered = answer_.has_value();
+    if (answered) {
+      output_ += *std::exchange(answer_, std::nullopt);
+      end_of_command(false);
+    }
+    if (output_.empty()) {
+      return;
+    }
+    writing_ = true;
+    expire();
+    asio::async_write(socket_, asio::buffer(output_),
+                      [self = shared_from_this(), answered](std::error_code error, std::size_t /*n*/) {
+                        self->idle_.cancel();
+                        self->writing_ = false;
+                        self->output_.clear();
+                        if (error || (answered && self->last_)) {
+                          return self->close();
+                        }
+                        answered ? self->read() : self->write_on();
+                      });
+  }
+
+private:
   void read() {
     expire();
     asio::async_read_until(socket_, asio::dynamic_buffer(input_, server_->limits.request_bytes), '\n',
                            [self = shared_from_this()](std::error_code error, std::size_t size) {
                              self->idle_.cancel();
                              if (error == asio::error::not_found) {
-                               return self->write(refusal("the request is too long"), false);
+                               self->last_ = true;
+                               return self->write_answer(refusal("the request is too long"));
                              }
                              if (error || self->server_->over) {
                                return self->close();
@@ -82,7 +159,6 @@ public:
                            });
   }
 
-private:
   void expire() {
     idle_.expires_after(server_->limits.idle_time);
     idle_.async_wait([self = shared_from_this()](std::error_code aborted) {
@@ -97,27 +173,43 @@ private:
     const std::string_view request{bytes.data(), size};
     server_->log.write(log::level::info, "admin.command",
                        {{"command", command_of(request)}, {"uid", static_cast<std::int64_t>(who_)}});
-    server_->run(request, [self = shared_from_this()](std::string reply) mutable {
+    told_ = std::make_shared<told_lines>(weak_from_this(), server_->context, server_->limits.progress_bytes);
+    server_->run(request, told_, [self = shared_from_this()](std::string reply) mutable {
       // From whatever thread had the answer back to this one, and nothing of the session stays there.
       auto& context = self->server_->context;
-      asio::post(context, [self = std::move(self), reply = std::move(reply)] { self->write(reply, true); });
+      asio::post(context, [self = std::move(self), reply = std::move(reply)]() mutable {
+        self->write_answer(std::move(reply));
+      });
     });
     tls::cleanse(bytes);
+    pollfd now{.fd = socket_.native_handle(), .events = 0, .revents = 0};
+    if (::poll(&now, 1, 0) == 1 && (now.revents & POLLHUP) != 0) {
+      hung_up();  // before anybody waited for it
+    }
   }
 
-  void write(const std::string& reply, bool go_on) {
-    output_ = reply + "\n";
-    expire();
-    asio::async_write(socket_, asio::buffer(output_),
-                      [self = shared_from_this(), go_on](std::error_code error, std::size_t /*n*/) {
-                        error || !go_on ? self->close() : self->read();
-                      });
+  void write_answer(std::string reply) {
+    answer_ = std::move(reply) + "\n";
+    write_on();
+  }
+
+  void hung_up() {
+    if (told_) {
+      close();
+    }
+  }
+
+  void end_of_command(bool operator_left) {
+    if (const auto told = std::exchange(told_, nullptr)) {
+      told->over(operator_left);
+    }
   }
 
   void close() {
     std::error_code ignored;
     idle_.cancel();
     socket_.close(ignored);
+    end_of_command(true);
   }
 
   local::socket socket_;
@@ -125,7 +217,58 @@ private:
   asio::steady_timer idle_;
   std::shared_ptr<admin_server::state> server_;
   std::string input_, output_;
+  std::shared_ptr<told_lines> told_;  // of the command that is under way
+  std::optional<std::string> answer_;
+  bool writing_ = false;
+  bool last_ = false;  // nothing is taken after this answer
 };
+
+progress::fate told_lines::tell(std::string value) {
+  const std::lock_guard hold{lock_};
+  if (over_) {
+    return fate::gone;
+  }
+  constexpr std::string_view before = R"({"progress":)", behind = "}\n";
+  if (lines_.size() + before.size() + value.size() + behind.size() > most_) {
+    return fate::full;
+  }
+  lines_.append(before).append(value).append(behind);
+  if (!std::exchange(posted_, true)) {
+    asio::post(context_, [to = to_] {
+      if (const auto session = to.lock()) {
+        session->write_on();
+      }
+    });
+  }
+  return fate::taken;
+}
+
+void told_lines::when_gone(std::move_only_function<void()> left) {
+  {
+    const std::lock_guard hold{lock_};
+    if (!over_) {
+      left_ = std::move(left);
+      return;
+    }
+    if (!left_early_) {
+      return;
+    }
+  }
+  asio::post(context_, std::move(left));
+}
+
+void told_lines::over(bool operator_left) {
+  std::move_only_function<void()> left;
+  {
+    const std::lock_guard hold{lock_};
+    over_ = true;
+    left_early_ = operator_left;
+    left = std::exchange(left_, nullptr);
+  }
+  if (operator_left && left) {
+    left();
+  }
+}
 
 }  // namespace
 
@@ -156,7 +299,7 @@ void admin_server::state::admit(local::socket socket) {
   socklen_t size = sizeof peer;
   const bool known = ::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
   if (known && may_command(peer.uid, ::getuid()) && open < limits.connections) {
-    std::make_shared<operator_session>(std::move(socket), peer.uid, shared_from_this())->read();
+    std::make_shared<operator_session>(std::move(socket), peer.uid, shared_from_this())->begin();
   } else {
     log.write(log::level::warn, "admin.refused", {{"uid", static_cast<std::int64_t>(peer.uid)}});
   }

@@ -1,7 +1,8 @@
 // server/admin/admin_server.hpp: the operator's UNIX socket.
 //
 // Only root and the daemon's own user may speak, by the kernel's word (SO_PEERCRED). One JSON object a line each way;
-// requests are bounded in size and time. Runs on the io_context given.
+// requests are bounded in size and time. Before its answer a request may have lines {"progress":…}, which are bounded
+// too. Runs on the io_context given.
 #pragma once
 
 #include <sys/types.h>
@@ -17,6 +18,7 @@
 
 #include "connection/log.hpp"
 #include "server/admin/commands.hpp"
+#include "server/admin/progress.hpp"
 
 namespace asio {
 class io_context;
@@ -34,11 +36,13 @@ struct admin_limits {
   std::size_t request_bytes = 64U * 1024U;      // a line, its end included
   std::chrono::milliseconds idle_time{60'000};  // for a request to come, and for an answer to be taken
   std::size_t connections = 32;                 // one more is closed at once
+  std::size_t progress_bytes = 1024U * 1024U;   // that wait for an operator who reads slowly
 };
 
 class admin_server {
 public:
-  using runner = std::function<void(std::string_view request, replier)>;
+  /// What is told before the answer reaches the operator before it.
+  using runner = std::function<void(std::string_view request, progress_ref, replier)>;
 
   /// Makes the socket with mode 0600 (its folder with 0750 where there is none). A socket that nobody answers on is
   /// replaced; one that somebody answers on is an error, like any failure: one line.

@@ -34,7 +34,10 @@ client::~client() {
   ::close(descriptor_);
 }
 
-std::expected<std::string, std::string> client::ask(const std::string& request) {
+std::expected<std::string, std::string> client::ask(const std::string& request,
+                                                    const std::function<void(std::string_view value)>& told) {
+  constexpr std::string_view before = R"({"progress":)";
+  bool heard = false;
   const auto line = request + "\n";
   for (std::size_t sent = 0; sent < line.size();) {
     const auto n = ::send(descriptor_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
@@ -47,12 +50,20 @@ std::expected<std::string, std::string> client::ask(const std::string& request) 
     if (const auto end = unread_.find('\n'); end != std::string::npos) {
       auto reply = unread_.substr(0, end);
       unread_.erase(0, end + 1);
+      if (reply.starts_with(before) && reply.ends_with('}')) {
+        heard = true;
+        if (told) {
+          told(std::string_view{reply}.substr(before.size(), reply.size() - before.size() - 1));
+        }
+        continue;
+      }
       return reply;
     }
     std::array<char, 65536> buffer{};
     const auto n = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
     if (n <= 0) {
-      return std::unexpected{"the daemon closed the connection; only root and its own user may give it orders"};
+      return std::unexpected{heard ? "the daemon went away"
+                                   : "the daemon closed the connection; only root and its own user may give it orders"};
     }
     unread_.append(buffer.data(), static_cast<std::size_t>(n));
   }

@@ -3,8 +3,10 @@
 
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace comity::admin {
 
@@ -16,8 +18,10 @@ public:
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  /// One request line, one reply line. The error: the daemon went away.
-  [[nodiscard]] std::expected<std::string, std::string> ask(const std::string& request);
+  /// One request line, one reply line. What the daemon tells before it goes to `told`, the JSON value alone. The error:
+  /// the daemon went away.
+  [[nodiscard]] std::expected<std::string, std::string> ask(
+      const std::string& request, const std::function<void(std::string_view value)>& told = {});
 
 private:
   explicit client(int descriptor) noexcept : descriptor_{descriptor} {}

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <iostream>
 #include <limits>
@@ -23,6 +24,8 @@
 #include "server/admin/client.hpp"
 #include "server/admin/comityctl_check.hpp"
 #include "server/admin/comityctl_manual.hpp"
+#include "server/admin/comityctl_tool.hpp"
+#include "server/admin/comityctl_watch.hpp"
 #include "server/admin/commands.hpp"
 #include "server/admin/table.hpp"
 #include "server/auth/authenticator.hpp"
@@ -41,10 +44,7 @@ constexpr std::size_t generated_bits = 132;
 constexpr const char* default_config = "/etc/comity/comity.toml";
 constexpr const char* default_socket = "/run/comity/admin.sock";
 
-/// What ends the tool with a reason on standard error.
-struct failure {
-  std::string what;
-};
+using comity::admin::failure;
 
 struct options {
   std::string socket, config;
@@ -128,7 +128,9 @@ std::string alone(const config::settings& settings, const std::string& request) 
   }
 }
 
-json ask(const options& o, const std::string& command, json args) {
+using teller = std::function<void(const json&)>;
+
+json ask(const options& o, const std::string& command, json args, const teller& told = {}) {
   const auto request = json{{"command", command}, {"args", std::move(args)}}.dump();
   std::optional<config::settings> settings;
   if (o.socket.empty()) {
@@ -143,7 +145,11 @@ json ask(const options& o, const std::string& command, json args) {
   }
   std::string reply;
   if (*daemon) {
-    auto answered = (*daemon)->ask(request);
+    auto answered = (*daemon)->ask(request, [&told](std::string_view value) {
+      if (told) {
+        told(json::parse(value));
+      }
+    });
     if (!answered) {
       throw failure{answered.error()};
     }
@@ -403,9 +409,13 @@ int main(int argc, char** argv) {
   app.add_flag("--json", c.common.as_json, "print JSON");
   add_user_commands(app, c);
   add_server_commands(app, c);
-  comity::admin::add_check_commands(
-      app, {.ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
-            .as_json = c.common.as_json});
+  const comity::admin::tool tool{
+      .ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
+      .follow = [&c](const std::string& command, json args,
+                     const teller& told) { return ask(c.common, command, std::move(args), told); },
+      .as_json = c.common.as_json};
+  comity::admin::add_check_commands(app, tool);
+  comity::admin::add_watch_commands(app, tool);
   comity::admin::add_manual_commands(app, c.common.as_json);
   comity::admin::add_completion_command(app, c.common.socket, c.common.config,
                                         [&c](std::string_view type) { return values_of(c.common, type); });
@@ -417,7 +427,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? done : usage;
   } catch (const failure& f) {
-    std::cerr << "comityctl: " << f.what << '\n';
+    if (!f.what.empty()) {
+      std::cerr << "comityctl: " << f.what << '\n';
+    }
     return refused;
   } catch (const std::exception& e) {
     std::cerr << "comityctl: " << e.what() << '\n';

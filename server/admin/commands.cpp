@@ -108,6 +108,10 @@ std::string refusal(std::string_view why) {
   return line({{"ok", false}, {"error", why}});
 }
 
+std::string success(std::string_view result) {
+  return std::string{R"({"ok":true,"result":)"}.append(result).append("}");
+}
+
 // --- accounts --------------------------------------------------------------------------------------------------------
 
 bool account_commands::run(std::string_view request, replier& reply) {
@@ -210,7 +214,7 @@ void account_commands::list(const std::string& domain, replier reply) {
 
 // --- everything ------------------------------------------------------------------------------------------------------
 
-void commands::run(std::string_view request, replier reply) {
+void commands::run(std::string_view request, replier reply, const progress_ref& told) {
   if (with_.accounts.run(request, reply)) {
     return;
   }
@@ -233,6 +237,8 @@ void commands::run(std::string_view request, replier reply) {
   } else if (a->command == "stop") {
     reply(result("stopping"));
     with_.stop();
+  } else if (const auto own = with_.more.find(a->command); own != with_.more.end()) {
+    own->second(a->args, told, std::move(reply));
   } else {
     reply(refusal("no such command: " + a->command));
   }

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <expected>
 #include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +17,7 @@
 #include "connection/connection_info.hpp"
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
+#include "server/admin/progress.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/storage/store.hpp"
 
@@ -48,6 +51,12 @@ private:
   collaborators with_;
 };
 
+/// Does one command: its arguments (an object), whom to tell before the answer (or nullptr), and the answer. Control
+/// thread.
+using handler = std::function<void(const nlohmann::json& args, const progress_ref&, replier)>;
+/// {"ok":true,"result":…} of a JSON text.
+[[nodiscard]] std::string success(std::string_view result);
+
 /// Everything; on the control thread.
 class commands {
 public:
@@ -62,9 +71,12 @@ public:
     std::function<void()> stop;
     std::string version;
     std::chrono::steady_clock::time_point started;
+    /// Those that have a file of their own, by name.
+    std::map<std::string, handler, std::less<>> more = {};
   };
   explicit commands(collaborators with) : with_{std::move(with)} {}
-  void run(std::string_view request, replier reply);
+  /// `told` may be nullptr: then nobody wants to know anything before the answer.
+  void run(std::string_view request, replier reply, const progress_ref& told = nullptr);
 
 private:
   void status(replier reply);

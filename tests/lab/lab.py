@@ -15,6 +15,7 @@ import time
 import tomllib
 
 import certificates
+import explained
 import network
 import sessions
 import software
@@ -218,15 +219,20 @@ class Lab:
 
     def run_steps(self, say):
         begun = time.monotonic()
+        failures = []
         for number, step in enumerate(self.table.get("step", ()), 1):
             say(f"  {time.monotonic() - begun:5.2f} s  {number}. {steps.describe(step)}")
             try:
                 steps.run(self, step)
             except AssertionError as fault:
                 raise AssertionError(f"step {number}, {steps.describe(step)}:\n{fault}") from None
+            failures += explained.expected(self.hosts, step)
         self.sessions.settle(self.sessions.ledger, software.PATIENCE)
         self.sessions.pump(0.2)  # a double may be on its way
         self.sessions.judge()
+        if failures:
+            say(f"  {time.monotonic() - begun:5.2f} s  explain {', '.join(sorted({each[-1] for each in failures}))}")
+            explained.check(self, failures)
         for each in self.hosts.values():
             if each.starts and each.process is not None:
                 each.assert_alive()

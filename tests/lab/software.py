@@ -159,9 +159,13 @@ class Comity(Host):
             self.ctl("user", "add", user, "--password-stdin", stdin=PASSWORD + "\n")
         self.users = []
 
-    def ctl(self, *arguments, stdin=None):
-        done = subprocess.run([program("COMITYCTL"), "--socket", str(self.directory / "admin.sock"), *arguments],
+    def ask(self, *arguments, stdin=None):
+        """What comityctl prints and how it ends."""
+        return subprocess.run([program("COMITYCTL"), "--socket", str(self.directory / "admin.sock"), *arguments],
                               input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+    def ctl(self, *arguments, stdin=None):
+        done = self.ask(*arguments, stdin=stdin)
         if done.returncode != 0:
             raise AssertionError(f"comityctl {' '.join(arguments)}: {done.stderr}")
         return done.stdout

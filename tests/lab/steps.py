@@ -17,8 +17,8 @@ RESOLVER = 4
 JID = r"[^\s@]+@[^\s@]+"
 PAIR = re.compile(rf"^({JID}) (->|<->) ({JID}|[^\s@]+)$")
 
-_SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)')
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)')
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def seconds(text):
@@ -69,6 +69,11 @@ def users(all_steps):
             for pairs in _pairs(step.get(deed, ())):
                 found |= {each for pair in pairs for each in (pair[1], pair[3]) if "@" in each}
     return found
+
+
+def labels_of(text):
+    """The labels of a sample, as pairs."""
+    return LABEL.findall(text)
 
 
 def _pairs(value):
@@ -310,8 +315,8 @@ def metrics(place, step, before):
         def faults(name=name, wanted=wanted):
             now, found = metrics_of(place.hosts[name]), []
             for line in wanted:
-                sample = _SAMPLE.match(line)
-                family, labels, value = sample[1], set(_LABEL.findall(sample[2] or "")), float(sample[3])
+                sample = SAMPLE.match(line)
+                family, labels, value = sample[1], set(LABEL.findall(sample[2] or "")), float(sample[3])
                 grown = _sum(now, family, labels) - _sum(before[name], family, labels)
                 if grown != value:
                     others = [f"{each}{dict(have)} {now[each, have] - before[name].get((each, have), 0):g}"
@@ -333,8 +338,8 @@ def metrics_of(host):
     if status != 200:
         raise AssertionError(f"{host.name}: /metrics answered {status}")
     samples = {(family, frozenset()): 0.0 for family in re.findall(r"(?m)^# TYPE (\S+)", text)}
-    samples |= {(sample[1], frozenset(_LABEL.findall(sample[2] or ""))): float(sample[3])
-                for sample in map(_SAMPLE.match, text.splitlines()) if sample}
+    samples |= {(sample[1], frozenset(LABEL.findall(sample[2] or ""))): float(sample[3])
+                for sample in map(SAMPLE.match, text.splitlines()) if sample}
     return samples
 
 
@@ -342,8 +347,8 @@ def state(place, step, _):
     """state.a = ['NAME{label="value"} N', …]: what the series with these labels come to together."""
     for name, wanted in step["state"].items():
         for line in wanted:
-            sample = _SAMPLE.match(line)
-            labels, value = set(_LABEL.findall(sample[2] or "")), float(sample[3])
+            sample = SAMPLE.match(line)
+            labels, value = set(LABEL.findall(sample[2] or "")), float(sample[3])
             def now(name=name, family=sample[1], labels=labels):
                 return _sum(metrics_of(place.hosts[name]), family, labels)
             place.sessions.wait(lambda now=now, value=value: now() == value,

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -35,7 +36,8 @@ protected:
   void open(admin_limits limits = {}) {
     auto opened = admin_server::open(
         context_, socket_, log_,
-        [this](std::string_view request, replier reply) {
+        [this](std::string_view request, progress_ref told, replier reply) {
+          told_ = std::move(told);
           asked_.emplace_back(request);
           hold_ ? held_.push_back(std::move(reply)) : reply("answer to " + std::string{request});
         },
@@ -63,6 +65,7 @@ protected:
   std::vector<std::string> asked_;
   bool hold_ = false;  // replies wait in held_
   std::vector<replier> held_;
+  progress_ref told_;  // of the last request
   std::unique_ptr<admin_server> server_;
 };
 
@@ -228,6 +231,103 @@ TEST_F(AdminServer, LeavesNothingOfASessionWhereItWasAnswered) {  // that is ano
   auto next = connect();
   next.say("two\n");
   EXPECT_EQ("answer to two\n", next.hear("\n"));
+}
+
+TEST_F(AdminServer, TellsWhatComesBeforeTheAnswer) {
+  open();
+  hold_ = true;
+  auto peer = connect();
+  peer.say("one\ntwo\n");
+  ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+  std::thread{[&] {
+    EXPECT_EQ(progress::fate::taken, told_->tell("\"a\""));
+    EXPECT_EQ(progress::fate::taken, told_->tell("{}"));
+  }}.join();
+  EXPECT_EQ("{\"progress\":\"a\"}\n{\"progress\":{}}\n", peer.hear("{}}\n"));
+  const auto first = told_;
+  EXPECT_EQ(progress::fate::taken, told_->tell("1"));
+  held_.front()("answer");
+  EXPECT_EQ("{\"progress\":1}\nanswer\n", peer.hear("answer\n"));
+  EXPECT_TRUE(run_until(context_, [&] { return asked_.size() == 2; }));
+  EXPECT_EQ(progress::fate::gone, first->tell("late"));
+  EXPECT_EQ(progress::fate::taken, told_->tell("2"));  // the next command has a teller of its own
+  EXPECT_EQ("{\"progress\":2}\n", peer.hear("\n"));
+}
+
+TEST_F(AdminServer, KeepsAsMuchForASlowOperatorAsTheLimit) {  // L-1, L, L+1
+  open({.progress_bytes = 100});
+  hold_ = true;
+  auto peer = connect();
+  peer.say("one\n");
+  ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+  const std::string framing = "{\"progress\":}\n";
+  // The first is kept, and the second where both come to the limit.
+  for (const std::size_t size : {99U, 100U, 101U}) {
+    EXPECT_EQ(progress::fate::taken, told_->tell("1"));
+    const auto second = std::string(size - 2 * framing.size() - 1, '1');
+    EXPECT_EQ(size > 100 ? progress::fate::full : progress::fate::taken, told_->tell(second)) << size;
+    peer.hear(size > 100 ? framing.size() + 1 : size);
+  }
+}
+
+TEST_F(AdminServer, TellsACommandThatItsOperatorHasGone) {
+  open();
+  hold_ = true;
+  int gone = 0;
+  auto peer = connect();
+  peer.say("one\n");
+  ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+  told_->when_gone([&] { ++gone; });
+  peer.shut_down();  // which says that nothing more is asked, and no more than that
+  context_.restart();
+  context_.run_for(5ms);
+  EXPECT_EQ(0, gone);
+  peer.close();
+  EXPECT_TRUE(run_until(context_, [&] { return gone == 1; }));
+  EXPECT_EQ(progress::fate::gone, told_->tell("1"));
+  told_->when_gone([&] { ++gone; });  // who asks later is told as well
+  EXPECT_TRUE(run_until(context_, [&] { return gone == 2; }));
+}
+
+TEST_F(AdminServer, TellsNoCommandOfAnOperatorWhoGoesAfterTheAnswer) {
+  open();
+  hold_ = true;
+  int gone = 0;
+  auto peer = connect();
+  peer.say("one\n");
+  ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+  told_->when_gone([&] { ++gone; });
+  held_.front()("answer");
+  EXPECT_EQ("answer\n", peer.hear("\n"));
+  peer.close();
+  context_.restart();
+  context_.run_for(5ms);
+  told_->when_gone([&] { ++gone; });
+  context_.restart();
+  context_.run_for(5ms);
+  EXPECT_EQ(0, gone);
+}
+
+TEST_F(AdminServer, GivesItsClientWhatIsToldBeforeTheAnswer) {
+  open();
+  hold_ = true;
+  std::vector<std::string> told;
+  std::optional<std::string> answer;
+  std::atomic<bool> done = false;
+  std::thread asking{[&] {
+    auto peer = client::connect(socket_);
+    answer = (*peer)->ask("one", [&](std::string_view value) { told.emplace_back(value); }).value();
+    done = true;
+  }};
+  ASSERT_TRUE(run_until(context_, [&] { return !held_.empty(); }));
+  EXPECT_EQ(progress::fate::taken, told_->tell("\"a\""));
+  EXPECT_EQ(progress::fate::taken, told_->tell("{\"b\":{}}"));
+  held_.front()("answer");
+  held_.clear();
+  EXPECT_TRUE(run_until(context_, [&] { return done.load(); }));
+  asking.join();
+  EXPECT_THAT(told, ElementsAre("\"a\"", "{\"b\":{}}"));
+  EXPECT_EQ("answer", answer);
 }
 
 TEST_F(AdminServer, TakesAnswersAfterItsEnd) {  // "stop" is answered while the server goes

@@ -496,29 +496,5 @@ TEST_F(Links, AreListedWithTheirProof) {  // L10
   EXPECT_EQ(theirs[0].trust, "pkix");
 }
 
-TEST_F(Links, AreExplained) {
-  run("_xmpps-server._tcp.far.example SRV 0 0 1 gone.far.example\ngone.far.example A 127.0.0.1\n" + usual_zone());
-  awaited<explanation> told;
-  near->federation().explain({"near.example", "far.example"}, false, [&](explanation e) { told.put(std::move(e)); });
-  const auto all = told.wait(1);
-  ASSERT_EQ(all.size(), 1U);
-  EXPECT_EQ(all[0].outcome, "established");
-  EXPECT_THAT(all[0].discovery, testing::Contains(testing::HasSubstr("SRV _xmpp-server._tcp.far.example: records")));
-  EXPECT_THAT(all[0].discovery, testing::Contains(testing::HasSubstr("srv_xmpps: gone.far.example port 1")));
-  ASSERT_EQ(all[0].attempts.size(), 2U);
-  EXPECT_EQ(all[0].attempts[0].cause, cause::tcp_refused);
-  EXPECT_EQ(all[0].attempts[0].method, method::direct_tls);
-  EXPECT_EQ(all[0].attempts[1].cause, std::nullopt);
-  EXPECT_EQ(all[0].attempts[1].proof, "pkix");
-  EXPECT_EQ(all[0].attempts[1].sni, "far.example");
-  EXPECT_TRUE(all[0].attempts[1].tls.starts_with("TLSv1.3"));
-
-  near->federation().explain({"near.example", "far.example"}, true, [&](explanation e) { told.put(std::move(e)); });
-  const auto dry = told.wait(2);
-  ASSERT_EQ(dry.size(), 2U);
-  EXPECT_TRUE(dry[1].attempts.empty());
-  EXPECT_THAT(dry[1].discovery, testing::Contains(testing::HasSubstr("A xmpp.far.example: records")));
-}
-
 }  // namespace
 }  // namespace comity::connection
