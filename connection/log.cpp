@@ -18,4 +18,13 @@ std::string_view to_string(level l) noexcept {
   return "";
 }
 
+std::optional<level> level_of(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < level_count; ++i) {
+    if (const auto l = static_cast<level>(i); to_string(l) == name) {
+      return l;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace comity::log

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,8 @@ namespace comity::log {
 enum class level : std::uint8_t { trace, debug, info, warn, error };
 inline constexpr std::size_t level_count = 5;
 [[nodiscard]] std::string_view to_string(level) noexcept;
+/// The level of that name; nullopt for no name of one.
+[[nodiscard]] std::optional<level> level_of(std::string_view) noexcept;
 
 struct field {
   std::string_view name;

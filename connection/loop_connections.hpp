@@ -17,6 +17,7 @@
 #include "connection/connection_info.hpp"
 #include "connection/loop.hpp"
 #include "connection/stanza.hpp"
+#include "connection/trace.hpp"
 #include "connection/vocabulary.hpp"
 #include "connection/xml/parser.hpp"
 
@@ -54,6 +55,11 @@ public:
   [[nodiscard]] xml::document& document() noexcept { return document_; }
   [[nodiscard]] std::span<char> read_buffer() noexcept { return read_buffer_; }
   [[nodiscard]] std::string& write_buffer() noexcept { return write_buffer_; }
+
+  /// Who looks on, from before the loop runs; outlives the connections.
+  void tap(trace::tap& t) noexcept { tap_ = &t; }
+  /// nullptr where nobody looks on now.
+  [[nodiscard]] trace::tap* tapped() const noexcept { return tap_ != nullptr && tap_->active() ? tap_ : nullptr; }
 
   /// A number that no other connection of this process has or had. Any thread.
   [[nodiscard]] static std::uint64_t new_id() noexcept;
@@ -94,6 +100,7 @@ private:
   void schedule();
 
   connection::loop& loop_;
+  trace::tap* tap_ = nullptr;
   xml::parser parser_;
   xml::document document_;
   std::vector<char> read_buffer_;

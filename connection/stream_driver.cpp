@@ -5,6 +5,8 @@
 
 #include "connection/connection_metrics.hpp"
 #include "connection/front/alpn_router.hpp"
+#include "connection/stanza.hpp"
+#include "connection/xml/writer.hpp"
 
 namespace comity::connection {
 
@@ -199,11 +201,62 @@ void stream_driver::read_again_later() {
   });
 }
 
-std::size_t stream_driver::feed(std::string_view bytes) {
-  if (!websocket_) {
-    return reader_.feed(bytes, loop_.parser(), loop_.document(), *this);
+/// The parts on their way in, shown to whoever looks on before anything is made of them.
+class stream_driver::watched_parts final : public part_taker {
+public:
+  watched_parts(stream_driver& to, trace::tap& tap) : to_{to}, tap_{tap} {}
+
+  [[nodiscard]] bool takes_parts() const override { return to_.takes_parts(); }
+  void take_header(xml::stream_header&& header) override {
+    std::string text{to_.websocket_ ? "<open" : "<stream:stream"};  // RFC 7395 §3.3
+    const auto add = [&text](std::string_view name, const std::string& value) {
+      if (!value.empty()) {
+        text.append(" ").append(name).append("='");
+        xml::append_attribute_value(text, value);
+        text.append("'");
+      }
+    };
+    add("from", header.from);
+    add("to", header.to);
+    add("id", header.id);
+    add("version", header.version);
+    add("xml:lang", header.lang);
+    add("xmlns", header.content_ns);
+    show(text.append(to_.websocket_ ? "/>" : ">"));
+    to_.take_header(std::move(header));
   }
-  const auto used = websocket_->feed(bytes, reader_, loop_.parser(), loop_.document(), *this);
+  void take_element(xml::document& document) override {
+    std::string text;
+    xml::writer{text, xml::ns_client}.copy(document.root());
+    show(text);
+    to_.take_element(document);
+  }
+  void take_close() override {
+    show(to_.websocket_ ? "<close/>" : "</stream:stream>");
+    to_.take_close();
+  }
+  void take_fault(stream_condition condition, bool too_big) override { to_.take_fault(condition, too_big); }
+
+private:
+  void show(std::string_view xml) { tap_.part(to_.info(), trace::way::in, xml); }
+
+  stream_driver& to_;
+  trace::tap& tap_;
+};
+
+std::size_t stream_driver::feed(std::string_view bytes) {
+  if (auto* tap = loop_.tapped()) {
+    watched_parts watched{*this, *tap};
+    return feed(bytes, watched);
+  }
+  return feed(bytes, *this);
+}
+
+std::size_t stream_driver::feed(std::string_view bytes, part_taker& taker) {
+  if (!websocket_) {
+    return reader_.feed(bytes, loop_.parser(), loop_.document(), taker);
+  }
+  const auto used = websocket_->feed(bytes, reader_, loop_.parser(), loop_.document(), taker);
   if (websocket_->owes_pong()) {
     wire_.want_flush();
   }
@@ -248,6 +301,7 @@ void stream_driver::upgrade_if_due() {
   if (role_ == tls_role::connects) {
     return start_handshake();
   }
+  show_sent(last_words);
   wire_.queue().push(last_words);
   stage_ = stage::prelude;
   write();
@@ -321,6 +375,7 @@ void stream_driver::count_alpn(bool no_overlap) {
 // --- writing and ending ----------------------------------------------------------------------------------------------
 
 void stream_driver::send_bytes(std::string_view bytes) {
+  show_sent(bytes);
   if (websocket_) {
     wire_.queue().push(websocket::frame(websocket::opcode::text, bytes));
   } else {
@@ -342,6 +397,11 @@ bool stream_driver::try_stanza(const stanza_ref& stanza) {
     return false;
   }
   metrics().stanza_sent(route_, stanza->kind());
+  if (loop_.tapped() != nullptr) {
+    std::string text;
+    stanza->wire(text);
+    show_sent(text);
+  }
   if (const auto error = stanza->own_error()) {
     metrics().stanza_error_sent(route_.scope, *error);
   }

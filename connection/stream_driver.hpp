@@ -151,6 +151,8 @@ private:
     over,       // to be removed
   };
 
+  class watched_parts;
+
   [[nodiscard]] bool takes_parts() const final;
   void expired() final;
 
@@ -158,6 +160,13 @@ private:
   void read_secure();
   void read_again_later();
   std::size_t feed(std::string_view bytes);
+  std::size_t feed(std::string_view bytes, part_taker&);
+  /// For whoever looks on.
+  void show_sent(std::string_view xml) const {
+    if (auto* tap = loop_.tapped()) {
+      tap->part(info(), trace::way::out, xml);
+    }
+  }
   void count_received(std::size_t bytes);
   void upgrade_if_due();
   void expect_client_hello();

@@ -19,6 +19,8 @@
 #include "server/admin/admin_server.hpp"
 #include "server/admin/commands.hpp"
 #include "server/admin/explain_command.hpp"
+#include "server/admin/log_command.hpp"
+#include "server/admin/trace_command.hpp"
 #include "server/auth/authenticator.hpp"
 #include "server/c2s_service.hpp"
 #include "server/certificates/certificate_keeper.hpp"
@@ -32,6 +34,7 @@
 #include "server/remote_servers.hpp"
 #include "server/router.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
+#include "server/trace/trace_hub.hpp"
 #include "server/web_service.hpp"
 
 namespace comity::server {
@@ -92,12 +95,14 @@ std::uint32_t connections_at_most() {
 struct daemon::parts {
   parts(config::settings s, server_log& l)
       : settings{std::move(s)},
-        log{l},
+        written{l},
         metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
         loops{loops_for(settings.server.threads), metrics},
         limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
         control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
-        signals{control.context(), SIGTERM, SIGINT, SIGHUP} {}
+        signals{control.context(), SIGTERM, SIGINT, SIGHUP} {
+    loops.tap(traces);
+  }
   ~parts() { close(); }
   parts(const parts&) = delete;
   parts& operator=(const parts&) = delete;
@@ -123,7 +128,9 @@ struct daemon::parts {
 
   // In the order in which they are made; they go in the opposite one, after close().
   config::settings settings;
-  server_log& log;
+  server_log& written;
+  trace::trace_hub traces;
+  trace::traced_log log{written, traces};
   connection::connection_metrics metrics;
   loop_pool loops;
   connection::ip_limits limits;
@@ -235,7 +242,7 @@ std::expected<void, std::string> daemon::parts::open_control() {
   all_metrics = std::make_unique<server_metrics>(
       std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
                                                  .certificates = [this] { return tls.current(); },
-                                                 .log_counts = [this] { return log.counts(); }});
+                                                 .log_counts = [this] { return written.counts(); }});
   std::map<std::string, http::handler, std::less<>> routes;
   routes["/metrics"] = [this](const http::request&) {
     return http::response{.status = 200, .content_type = server_metrics::content_type, .body = all_metrics->render()};
@@ -309,7 +316,13 @@ std::map<std::string, admin::handler, std::less<>> daemon::parts::more_commands(
   if (remotes) {
     ways.explain = [this](auto what, auto told) { remotes->explain(std::move(what), std::move(told)); };
   }
-  return {{"s2s explain", admin::explain_command{std::move(ways)}}};
+  admin::log_level_command log_level{{.now = [this] { return written.level(); },
+                                      .configured = [this] { return settings.log.level; },
+                                      .change = [this](log::level l) { written.level(l); },
+                                      .log = log}};
+  return {{"s2s explain", admin::explain_command{std::move(ways)}},
+          {"trace", admin::trace_command{traces}},
+          {"log level", std::move(log_level)}};
 }
 
 /// Ready is: ports open, not draining, and the store answered the last time it was asked.
@@ -383,6 +396,7 @@ void daemon::parts::close() {
   serving = false;
   certificates.reset();
   admin.reset();
+  traces.clear();
   endpoint.reset();
   loops.stop();  // no loop runs anything from here on
   listening.reset();
@@ -442,7 +456,7 @@ std::string daemon::parts::reload() {
   // All of it was right, and from here on nothing can fail. What needs a restart stays as it runs.
   settings = config::after_reload(settings, std::move(*next));
   tls.swap(std::move(files->certificates));
-  log.apply(settings.log);
+  written.apply(settings.log);
   limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
   service->default_domain(settings.hosts.front().domain);
   router->configure(domains_of(settings), settings.limits.resources_per_user);

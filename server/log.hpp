@@ -36,6 +36,9 @@ public:
 
   /// Level and format from now on, for a reload.
   void apply(const config::log_settings&) noexcept;
+  /// The level alone, until the next apply().
+  void level(log::level l) noexcept { level_.store(l, std::memory_order_relaxed); }
+  [[nodiscard]] log::level level() const noexcept { return level_.load(std::memory_order_relaxed); }
 
   /// Waits until everything written before is out, for at most `most`. False: it is not.
   bool flush(std::chrono::milliseconds most) noexcept;

@@ -32,6 +32,12 @@ connection::loop_connections& loop_pool::least_busy() noexcept {
   return **std::ranges::min_element(connections_, {}, [](const auto& c) { return c->size(); });
 }
 
+void loop_pool::tap(trace::tap& t) noexcept {
+  for (auto& c : connections_) {
+    c->tap(t);
+  }
+}
+
 void loop_pool::start() {
   for (auto& l : loops_) {
     threads_.emplace_back([&loop = *l] { loop.run(); });

@@ -32,6 +32,8 @@ public:
   [[nodiscard]] connection::loop_connections& least_busy() noexcept;
   [[nodiscard]] connection::connections& connections() noexcept { return *all_; }
 
+  /// Who looks on; before start().
+  void tap(trace::tap&) noexcept;
   /// One thread a loop. Control thread.
   void start();
   /// Runs `all_answered` on the loop that is the last to come to what was posted to each of them now. While one is

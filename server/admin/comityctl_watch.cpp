@@ -80,10 +80,46 @@ void add_explain(CLI::App& app, const tool& t) {
   command->callback([t, o] { explain(t, *o); });
 }
 
+struct trace_options {
+  std::string party;
+  bool bodies = false;
+};
+
+void add_trace(CLI::App& app, const tool& t) {
+  auto* command = app.add_subcommand("trace", "follow a domain or a JID live, until Ctrl-C");
+  auto o = std::make_shared<trace_options>();
+  command->add_option("party", o->party, "whom to follow")->required()->type_name("DOMAIN|JID");
+  command->add_flag("--bodies", o->bodies, "show what people say to each other");
+  command->callback([t, o] {
+    static_cast<void>(t.follow("trace", {{"party", o->party}, {"bodies", o->bodies}, {"json", t.as_json}}, print_told));
+  });
+}
+
+void add_log(CLI::App& app, const tool& t) {
+  auto* log = app.add_subcommand("log", "the daemon's log");
+  log->require_subcommand(1);
+  auto* command = log->add_subcommand("level", "show the log's level, or change it until the next reload");
+  auto level = std::make_shared<std::string>();
+  command->add_option("level", *level, "the least severity that is logged from now on")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
+  command->callback([t, level] {
+    const auto result = t.ask("log level", {{"level", *level}});
+    if (t.as_json) {
+      std::cout << result.dump(2) << '\n';
+      return;
+    }
+    const auto now = result.at("level").get<std::string>(), configured = result.at("configured").get<std::string>();
+    std::cout << now << (now == configured ? "" : " (" + configured + " in the configuration)") << '\n';
+  });
+}
+
 }  // namespace
 
 void add_watch_commands(CLI::App& app, tool t) {
   add_explain(app, t);
+  add_trace(app, t);
+  add_log(app, t);
 }
 
 }  // namespace comity::admin

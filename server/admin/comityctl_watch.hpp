@@ -1,4 +1,5 @@
-// server/admin/comityctl_watch.hpp: the commands of the operator's tool that tell what happens: `s2s explain`.
+// server/admin/comityctl_watch.hpp: the commands of the operator's tool that tell what happens: `s2s explain`, `trace`,
+// `log level`.
 #pragma once
 
 #include "server/admin/comityctl_tool.hpp"

@@ -270,6 +270,84 @@ class Looking(SystemTest):
             self.assertIn(nobody, done.stderr)
 
 
+class Following(unittest.TestCase):
+    """comityctl trace and log level, and what s2s explain refuses; what it tells is for the lab to show."""
+
+    def follow(self, server, *arguments):
+        """A trace that has begun."""
+        process = subprocess.Popen([program("COMITYCTL"), "--socket", str(server.directory / "admin.sock"), "trace",
+                                    *arguments], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.assertIn("following", process.stdout.readline())
+        return process
+
+    def ended(self, process, last):
+        """What it says up to the line that `last` fits; then it is interrupted."""
+        said = ""
+        while not re.search(last, said) and (line := process.stdout.readline()):
+            said += line
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(PATIENCE), -signal.SIGINT)
+        return said
+
+    def test_traces(self):  # THREATS G7, G8
+        with Server(users=["bob"], settings={"log": {"level": "info"}}) as server:
+            server.add_user("alice", CANARY)
+            idle = server.fds()
+            domain = self.follow(server, "comity.test")
+            account = self.follow(server, "alice@comity.test", "--bodies", "--json")
+            with server.login("bob"):
+                # Which closes first, so the domain's last event is bob's.
+                with server.login("alice", password=CANARY, mechanism="PLAIN", resource="r") as alice:
+                    alice.message(alice.jid, "What light?")
+                    alice.wait_for(is_message("What light?"))
+            lines = self.ended(domain, r"c2s\.closed .*peer=bob@")
+            for each in (r" in +conn=\d+ <auth .*mechanism='PLAIN'>\[masked\]</auth>", r" out +conn=\d+ <success ",
+                         r" debug c2s\.bound conn=\d+ .*peer=alice@comity\.test/r", r" info c2s\.closed ",
+                         r" in +conn=\d+ <message .*<body>\[11 bytes\]</body></message>", r" out +conn=\d+ <message ",
+                         r" out +conn=\d+ <proceed ", r"peer=bob@comity\.test"):
+                self.assertRegex(lines, each)
+            told = self.ended(account, r'"event":"c2s\.closed"')
+            objects = [json.loads(line) for line in told.splitlines()]
+            self.assertEqual({each.get("way") for each in objects}, {"in", "out", None})
+            self.assertIn("c2s.established", {each.get("event") for each in objects})
+            self.assertNotIn("bob", told)
+            self.assertTrue(any("<body>What light?</body>" in each.get("xml", "") for each in objects))
+            for secret in (CANARY, base64.b64encode(f"\0alice\0{CANARY}".encode()).decode()):
+                self.assertNotIn(secret, lines + told)
+            # Who goes away follows nobody any more, and leaves nothing behind.
+            wait_until(lambda: server.fds() <= idle, "both traces are gone")
+            self.assertNotIn("debug", server.log())
+
+    def test_a_trace_ends_with_the_daemon(self):
+        with Server(users=["alice"]) as server:
+            process = self.follow(server, "comity.test")
+            server.stop()
+            self.assertEqual(process.wait(PATIENCE), 1)
+
+    def test_level(self):
+        with Server(users=["alice"], settings={"log": {"level": "info"}}) as server:
+            self.assertEqual(server.ctl("log", "level").stdout, "info\n")
+            self.assertEqual(server.ctl("log", "level", "debug").stdout, "debug (info in the configuration)\n")
+            server.login("alice").close()
+            server.wait_log(r" debug c2s\.bound ")
+            server.reload()  # which goes back to the configuration
+            self.assertEqual(server.ctl_json("log", "level"), {"level": "info", "configured": "info"})
+            self.assertRegex(server.log(), r" info log\.level before=info now=debug\n")
+            self.assertEqual(server.ctl("log", "level", "loud", check=False).returncode, 2)
+
+    def test_what_cannot_be_explained(self):
+        with Server(settings={"s2s": {"enabled": False}}) as server:
+            for domain, why in (("comity.test", "is served here"), ("a..b", "is no domain"),
+                                ("example.net", "enabled is false")):
+                done = server.ctl("s2s", "explain", domain, check=False)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn(why, done.stderr)
+            self.assertEqual(server.ctl("s2s", "explain", "example.net", "--method", "quic", check=False).returncode, 2)
+
+
 class Reloading(unittest.TestCase):
     def served(self, server, sni="comity.test"):
         """The SHA-256 of the certificate that a new connection gets."""
