@@ -25,6 +25,7 @@
 #include "server/c2s_service.hpp"
 #include "server/certificates/certificate_keeper.hpp"
 #include "server/check/check_commands.hpp"
+#include "server/check/check_service.hpp"
 #include "server/config/config.hpp"
 #include "server/element_limits.hpp"
 #include "server/http/http_listener.hpp"
@@ -150,6 +151,7 @@ struct daemon::parts {
   std::unique_ptr<http::http_listener> endpoint;
   std::unique_ptr<admin::account_commands> account_commands;
   std::unique_ptr<admin::commands> commands;
+  std::unique_ptr<check::check_service> own_checks;
   std::unique_ptr<check::check_commands> checks;
   std::unique_ptr<admin::admin_server> admin;
   std::unique_ptr<ports> listening;
@@ -239,6 +241,11 @@ std::shared_ptr<const connection::c2s_settings> daemon::parts::stream_settings()
 std::expected<void, std::string> daemon::parts::open_control() {
   auto counts = remotes ? remotes->collectables() : std::vector<std::shared_ptr<prometheus::Collectable>>{};
   counts.insert(counts.begin(), metrics.collectable());
+  own_checks = std::make_unique<check::check_service>(check::check_service::collaborators{
+      .control = control.context(), .loops = loops, .tls = tls, .log = log, .settings = settings, .ports = [this] {
+        return listening->opened();
+      }});
+  counts.push_back(own_checks->collectable());
   all_metrics = std::make_unique<server_metrics>(
       std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
                                                  .certificates = [this] { return tls.current(); },
@@ -283,7 +290,8 @@ std::expected<void, std::string> daemon::parts::open_control() {
   checks = std::make_unique<check::check_commands>(
       check::check_commands::collaborators{.settings = settings,
                                            .ports = [this] { return listening->opened(); },
-                                           .certificates = [this] { return tls.current(); }});
+                                           .certificates = [this] { return tls.current(); },
+                                           .checks = *own_checks});
   auto socket = admin::admin_server::open(
       control.context(), settings.server.admin_socket, log,
       [this](std::string_view request, const admin::progress_ref& told, admin::replier reply) {
@@ -399,6 +407,7 @@ void daemon::parts::close() {
   traces.clear();
   endpoint.reset();
   loops.stop();  // no loop runs anything from here on
+  own_checks.reset();
   listening.reset();
   if (remotes) {
     remotes->loops_stopped();

@@ -19,15 +19,6 @@ namespace comity::server {
 
 namespace {
 
-dns::settings dns_settings_of(const config::dns_settings& d) {
-  return {.servers = d.servers,
-          .root_hints = d.root_hints.native(),
-          .trust_anchors = d.trust_anchors,
-          .stubs = d.stubs,
-          .special_zones = d.special_zones,
-          .timeout = d.timeout};
-}
-
 log::level level_of(dns::note_level l) {
   switch (l) {
     case dns::note_level::info:
@@ -56,6 +47,15 @@ std::vector<connection::loop_connections*> all_of(loop_pool& loops) {
 }
 
 }  // namespace
+
+dns::settings dns_settings_of(const config::dns_settings& d) {
+  return {.servers = d.servers,
+          .root_hints = d.root_hints.native(),
+          .trust_anchors = d.trust_anchors,
+          .stubs = d.stubs,
+          .special_zones = d.special_zones,
+          .timeout = d.timeout};
+}
 
 struct remote_servers::parts {
   parts(collaborators c, const config::settings& all, std::shared_ptr<const tls::trust_store> authorities)

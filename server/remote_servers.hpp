@@ -16,6 +16,7 @@
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
 #include "connection/s2s/explanation.hpp"
+#include "dns/settings.hpp"
 #include "server/config/config.hpp"
 #include "server/loop_pool.hpp"
 #include "server/router.hpp"
@@ -23,6 +24,9 @@
 #include "tls/context.hpp"
 
 namespace comity::server {
+
+/// [dns] as the resolver takes it.
+[[nodiscard]] dns::settings dns_settings_of(const config::dns_settings&);
 
 class remote_servers {
 public:

@@ -24,6 +24,7 @@
 #include "server/admin/client.hpp"
 #include "server/admin/comityctl_check.hpp"
 #include "server/admin/comityctl_manual.hpp"
+#include "server/admin/comityctl_setup.hpp"
 #include "server/admin/comityctl_tool.hpp"
 #include "server/admin/comityctl_watch.hpp"
 #include "server/admin/commands.hpp"
@@ -269,6 +270,7 @@ struct command_line {
   password_options passwords;
   std::string jid, domain, target;
   bool c2s = false, s2s = false;
+  bool found_wrong = false;  // the command was obeyed, and its answer is no good news
 };
 
 void add_user_commands(CLI::App& app, command_line& c) {
@@ -414,16 +416,21 @@ int main(int argc, char** argv) {
       .follow = [&c](const std::string& command, json args,
                      const teller& told) { return ask(c.common, command, std::move(args), told); },
       .as_json = c.common.as_json};
-  comity::admin::add_check_commands(app, tool);
+  comity::admin::add_check_commands(app, tool, c.found_wrong);
   comity::admin::add_watch_commands(app, tool);
   comity::admin::add_manual_commands(app, c.common.as_json);
   comity::admin::add_completion_command(app, c.common.socket, c.common.config,
                                         [&c](std::string_view type) { return values_of(c.common, type); });
+  comity::admin::add_setup_command(
+      app, {.ask = [&c](const std::string& command, json args) { return ask(c.common, command, std::move(args)); },
+            .config = c.common.config,
+            .as_json = c.common.as_json,
+            .typed = typed});
   // Commands run once the whole line is known: options may come behind them.
   app.immediate_callback(false);
   try {
     app.parse(argc, argv);
-    return done;
+    return c.found_wrong ? refused : done;
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? done : usage;
   } catch (const failure& f) {

@@ -1,9 +1,12 @@
 #include "server/admin/comityctl_check.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "tls/crypto.hpp"
@@ -37,9 +40,45 @@ void print_records(const tool& with, const records_options& o) {
   std::cout << (with.as_json ? result.dump(2) + "\n" : result.get<std::string>());
 }
 
+struct check_options {
+  std::string host;
+  bool wait = false;
+  unsigned every = 10;
+};
+
+bool any_error(const json& findings) {
+  return std::ranges::any_of(findings, [](const auto& f) { return f.at("severity") == "error"; });
+}
+
+std::string text_of(const json& findings) {
+  std::string text;
+  for (const auto& f : findings) {
+    text += f.at("severity").get<std::string>() + ": " + f.at("host").get<std::string>() + ": " +
+            f.at("text").get<std::string>() + "\n";
+  }
+  return text;
+}
+
+/// Whether nothing was found that fails. A right set-up is passed over in silence.
+bool check(const tool& with, const check_options& o) {
+  const auto look = [&] { return with.ask("check", {{"host", o.host}}); };
+  auto findings = look();
+  std::string said;
+  while (o.wait && any_error(findings)) {
+    if (auto text = text_of(findings); text != said) {
+      std::cerr << text << "waiting for the errors to go, looking every " << o.every << " s\n";
+      said = std::move(text);
+    }
+    std::this_thread::sleep_for(std::chrono::seconds{o.every});
+    findings = look();
+  }
+  std::cout << (with.as_json ? findings.dump(2) + "\n" : text_of(findings));
+  return !any_error(findings);
+}
+
 }  // namespace
 
-void add_check_commands(CLI::App& app, tool with) {
+void add_check_commands(CLI::App& app, tool with, bool& failed) {
   auto* dns = app.add_subcommand("dns", "the DNS");
   dns->require_subcommand(1);
   auto* records = dns->add_subcommand("records", "what a host has to publish");
@@ -49,7 +88,17 @@ void add_check_commands(CLI::App& app, tool with) {
   records->add_option("--next-key", o->next_key, "the key that comes next, for TLSA records of both")
       ->type_name("FILE");
   records->add_option("--format", o->format, "zone or nsupdate")->check(CLI::IsMember({"zone", "nsupdate"}));
-  records->callback([with = std::move(with), o] { print_records(with, *o); });
+  records->callback([with, o] { print_records(with, *o); });
+
+  auto* look = app.add_subcommand("check", "look at what is published from outside");
+  auto c = std::make_shared<check_options>();
+  look->add_option("host", c->host, "a domain that is served here; all without it")->type_name("HOST");
+  auto* wait = look->add_flag("--wait", c->wait, "look again until no error is found");
+  look->add_option("--every", c->every, "how often to look")
+      ->needs(wait)
+      ->check(CLI::Range(1, 3600))
+      ->type_name("SECONDS");
+  look->callback([with = std::move(with), c, &failed] { failed = !check(with, *c); });
 }
 
 }  // namespace comity::admin

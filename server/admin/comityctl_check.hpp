@@ -9,7 +9,7 @@ class App;
 
 namespace comity::admin {
 
-/// `dns records`.
-void add_check_commands(CLI::App&, tool);
+/// `dns records` and `check`; `failed` is set where there were errors, to end with 1.
+void add_check_commands(CLI::App&, tool, bool& failed);
 
 }  // namespace comity::admin

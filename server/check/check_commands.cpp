@@ -37,6 +37,20 @@ json rows_of(const host_records& all) {
   return rows;
 }
 
+json rows_of(const std::vector<host_findings>& all) {
+  auto rows = json::array();
+  for (const auto& host : all) {
+    for (const auto& f : host.findings) {
+      rows.push_back({{"host", host.domain},
+                      {"severity", to_string(f.severity)},
+                      {"about", to_string(area_of(f.kind))},
+                      {"finding", to_string(f.kind)},
+                      {"text", f.text}});
+    }
+  }
+  return rows;
+}
+
 bool is_digest(std::string_view hex) {
   return hex.size() == 64 && hex.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
@@ -80,13 +94,34 @@ bool check_commands::run(std::string_view request, admin::replier& reply) {
   }
   const auto command = text_of(asked, "command");
   const auto args = asked.value("args", json::object());
-  if (command != "dns records" || !args.is_object()) {
+  if ((command != "dns records" && command != "check") || !args.is_object()) {
     return false;
+  }
+  if (command == "check") {
+    check(text_of(args, "host"), std::move(reply));
+    return true;
   }
   const auto ports = with_.ports();
   const auto certificates = with_.certificates();
   reply(records_reply({.settings = with_.settings, .ports = ports, .certificates = *certificates}, args));
   return true;
+}
+
+void check_commands::check(const std::string& host, admin::replier reply) {
+  std::string domain;
+  if (!host.empty()) {
+    const auto enforced = enforce_domainpart(host);
+    if (!enforced) {
+      return reply(admin::refusal("'" + host + "' is no domain"));
+    }
+    domain = to_a_labels(*enforced);
+  }
+  const auto shared = std::make_shared<admin::replier>(std::move(reply));
+  const auto begun = with_.checks.check(
+      domain, [shared](const std::vector<host_findings>& found) { (*shared)(done(rows_of(found))); });
+  if (!begun) {
+    (*shared)(admin::refusal(begun.error()));
+  }
 }
 
 }  // namespace comity::check

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/admin/commands.hpp"
+#include "server/check/check_service.hpp"
 #include "server/check/running.hpp"
 
 namespace comity::check {
@@ -18,6 +19,7 @@ public:
     const config::settings& settings;
     std::function<std::vector<config::listen_settings>()> ports;
     std::function<std::shared_ptr<const tls::certificate_table>()> certificates;
+    check_service& checks;
   };
   explicit check_commands(collaborators with) : with_{std::move(with)} {}
 
@@ -25,6 +27,7 @@ public:
   [[nodiscard]] bool run(std::string_view request, admin::replier& reply);
 
 private:
+  void check(const std::string& host, admin::replier reply);
   collaborators with_;
 };
 

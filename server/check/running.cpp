@@ -8,6 +8,7 @@
 
 #include "connection/jid.hpp"
 #include "dns/rdata.hpp"
+#include "server/config/certificate_files.hpp"
 #include "server/http/well_known.hpp"
 #include "server/ports.hpp"
 #include "tls/crypto.hpp"
@@ -40,8 +41,10 @@ bool below(std::string_view name, std::string_view domain) {
          (name.size() > domain.size() && name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.');
 }
 
-std::expected<std::optional<std::string>, std::string> next_key(const config::host_settings& host) {
-  const auto file = next_key_file(host);
+std::expected<std::optional<std::string>, std::string> next_key(const config::settings& all,
+                                                                const config::host_settings& host) {
+  const auto pair = config::certificate_files(all, host);
+  const auto file = pair ? next_key_file(pair->private_key) : std::filesystem::path{};
   std::error_code fault;
   if (!std::filesystem::exists(file, fault)) {
     return std::nullopt;
@@ -54,13 +57,13 @@ std::expected<std::optional<std::string>, std::string> next_key(const config::ho
 }
 
 /// A host's current key, and its next one where there is one.
-std::expected<void, std::string> add_keys(std::vector<own_key>& to, const config::host_settings& host,
-                                          const std::string& domain, const tls::certificate_table& certificates,
+std::expected<void, std::string> add_keys(std::vector<own_key>& to, const running_server& all,
+                                          const config::host_settings& host, const std::string& domain,
                                           const std::optional<std::string>& given) {
-  if (const auto served = tls::served_credentials(certificates, domain)) {
+  if (const auto served = tls::served_credentials(all.certificates, domain)) {
     to.push_back({.domain = domain, .sha256 = tls::hex(tls::association_data(served, 1, 1))});
   }
-  auto next = given ? std::expected<std::optional<std::string>, std::string>{given} : next_key(host);
+  auto next = given ? std::expected<std::optional<std::string>, std::string>{given} : next_key(all.settings, host);
   if (!next) {
     return std::unexpected{std::move(next.error())};
   }
@@ -96,8 +99,8 @@ std::vector<open_port> running_host::reached_by(way w) const {
   return found;
 }
 
-std::filesystem::path next_key_file(const config::host_settings& host) {
-  auto file = host.private_key;
+std::filesystem::path next_key_file(const std::filesystem::path& private_key) {
+  auto file = private_key;
   file += ".next";
   return file;
 }
@@ -131,7 +134,7 @@ std::expected<running_host, std::string> running(const running_server& all, std:
   for (const auto port : server::websocket_ports(all.ports)) {
     r.urls.push_back(http::websocket_url(r.target, port));
   }
-  if (auto added = add_keys(r.keys, *host, r.domain, all.certificates, wish.next_key_hex); !added) {
+  if (auto added = add_keys(r.keys, all, *host, r.domain, wish.next_key_hex); !added) {
     return std::unexpected{std::move(added.error())};
   }
   // Under a name that is not the domain's own, the other hosts are taken to be reached too, each with its certificate.
@@ -139,7 +142,7 @@ std::expected<running_host, std::string> running(const running_server& all, std:
     if (below(r.target, r.domain) || ours(h)) {
       continue;
     }
-    if (auto added = add_keys(r.keys, h, to_a_labels(h.domain), all.certificates, std::nullopt); !added) {
+    if (auto added = add_keys(r.keys, all, h, to_a_labels(h.domain), std::nullopt); !added) {
       return std::unexpected{std::move(added.error())};
     }
   }

@@ -81,7 +81,7 @@ struct running_server {
 };
 
 /// The key that a host will change to, by convention: in the file beside its private key whose name ends in ".next".
-[[nodiscard]] std::filesystem::path next_key_file(const config::host_settings&);
+[[nodiscard]] std::filesystem::path next_key_file(const std::filesystem::path& private_key);
 
 /// What is said instead where it is left out.
 struct wished {

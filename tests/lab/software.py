@@ -164,10 +164,10 @@ class Comity(Host):
         return subprocess.run([program("COMITYCTL"), "--socket", str(self.directory / "admin.sock"), *arguments],
                               input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
-    def ctl(self, *arguments, stdin=None):
+    def ctl(self, *arguments, stdin=None, status=0):
         done = self.ask(*arguments, stdin=stdin)
-        if done.returncode != 0:
-            raise AssertionError(f"comityctl {' '.join(arguments)}: {done.stderr}")
+        if done.returncode != status:
+            raise AssertionError(f"comityctl {' '.join(arguments)} ends with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
     def http(self, path):

@@ -92,11 +92,13 @@ def describe(step):
 def _short(value):
     if isinstance(value, dict):
         return "of " + ", ".join(value)
-    return str(value)
+    text = str(value)
+    return text if len(text) <= 160 else text[:160] + "…"
 
 
 def check(step, path):
-    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "later", "is", "shows", "to"}
+    unknown = set(step) - set(DEEDS) - set(EXPECTATIONS) - {"count", "within", "error", "later", "is", "shows", "to",
+                                                               "prints", "status"}
     if unknown:
         raise ValueError(f"{path}: a step has unknown {', '.join(sorted(unknown))}")
     if len(set(step) & set(DEEDS)) > 1:
@@ -191,9 +193,19 @@ def close(place, step, _):
 
 
 def ctl(place, step, _):
-    """ctl = "a connections --s2s", shows = ["pattern", …]: what comityctl at a prints."""
+    """ctl = "a connections --s2s", shows = ["pattern", …]: what comityctl at a prints. prints = ["pattern", …]: each is
+    of one whole line, and there are no others, in any order. status = 1: how it ends."""
     host, *arguments = step["ctl"].split()
-    printed = place.hosts[host].ctl(*arguments)
+    printed = place.hosts[host].ctl(*arguments, **({"status": step["status"]} if "status" in step else {}))
+    if "prints" in step:
+        lines, missing = printed.splitlines(), []
+        for each in step["prints"]:
+            found = next((line for line in lines if re.fullmatch(each, line)), None)
+            missing += [each] if found is None else []
+            lines = [line for line in lines if line is not found]
+        if lines or missing:
+            raise AssertionError(f"comityctl {' '.join(arguments)} prints besides\n" + "\n".join(lines)
+                                 + "\nand not\n" + "\n".join(missing))
     for each in step.get("shows", ()):
         if not re.search(each, printed):
             raise AssertionError(f"comityctl {' '.join(arguments)} shows no {each}:\n{printed}")

@@ -137,6 +137,8 @@ def operator_errs(lab, seen, fires):
     """What befalls c, one after the other. `seen(expression)` waits until Prometheus has it, `fires(alert)` until that
     fires."""
     host = lab.hosts["c"]
+    host.ctl("check", "c.org", status=1)  # whose zone has nothing for clients
+    fires("ComityOwnRecordsWrong")
     command = host.command()
     host.command = lambda: ["prlimit", "--nofile=1024:1024", *command]
     for _ in range(3):

@@ -186,6 +186,7 @@ protected:
   static config::host_settings host(const std::string& domain, const tls::host_certificate& files) {
     config::host_settings h;
     h.domain = domain;
+    h.certificate = files.certificate_file;
     h.private_key = files.private_key_file;
     return h;
   }
