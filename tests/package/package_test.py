@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,7 @@ systemd-nspawn --quiet --directory "$LAYER/root" --machine "comity-proof-$$" --p
   < /dev/null > "$LAYER/console" 2>&1 || true
 cat proof/said 2> /dev/null || cat "$LAYER/console"
 [ "$(cat proof/result 2> /dev/null)" = success ]
+cp proof/setup "$LAYER/../setup"
 left=$(find "$LAYER/changes" -iname '*comity*' ! -path "$LAYER/changes/proof/*")
 [ -z "$left" ] || { echo "purged, it leaves: $left"; exit 1; }
 """
@@ -114,6 +116,20 @@ def live(package, layer):
     return status
 
 
+def lasting(text):
+    """What `setup` prints, without what differs from one run to the next."""
+    text = re.sub(r"(not shown again: )\S+", r"\1PASSWORD", text)
+    return re.sub(r"\b[0-9a-f]{64}\b", "DIGEST", text).strip()
+
+
+def as_shown(said):
+    """README.md shows what was printed."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"(?s)comityctl setup .*?^```\n(made a certificate.*?)^```$", readme, re.MULTILINE)
+    if not shown or lasting(shown[1]) != lasting(said):
+        sys.exit(f"README.md does not show what setup prints:\n{said}")
+
+
 def main():
     if os.getuid() != 0:
         print("skipped: a container takes root")
@@ -124,7 +140,10 @@ def main():
         judge(package.parent)
         inspect(package, directory)
         (directory / "layer").mkdir()
-        return live(package, directory / "layer")
+        status = live(package, directory / "layer")
+        if status == 0:
+            as_shown((directory / "setup").read_text(encoding="utf-8"))
+        return status
     finally:
         shutil.rmtree(directory)
 

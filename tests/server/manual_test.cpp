@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kept.hpp"
+#include "server/config/config.hpp"
 #include "server/manual/causes.hpp"
 #include "server/manual/text.hpp"
 
@@ -61,6 +62,23 @@ TEST(ManualCauses, ReadmeHasTheParagraphs) {
   ASSERT_LT(from, to);
   ASSERT_NE(to, std::string::npos);
   expect_kept(file, text.substr(0, from + begin.size()) + cause_chapter() + text.substr(to));
+}
+
+/// Each piece of configuration that the README shows is one that the server takes.
+TEST(Readme, ShowsConfigurationThatIsRight) {
+  const auto text = contents(source_directory / "README.md");
+  const std::string begin = "\n```toml\n";
+  std::size_t shown = 0;
+  for (auto at = text.find(begin); at != std::string::npos; at = text.find(begin, at + 1), ++shown) {
+    const auto from = at + begin.size();
+    auto piece = text.substr(from, text.find("\n```", from) + 1 - from);
+    if (piece.find("[[host]]") == std::string::npos) {
+      piece += "[[host]]\ndomain = \"example.org\"\ncertificate = \"a.crt\"\nprivate_key = \"a.key\"\n";
+    }
+    const auto loaded = config::load_text(piece, "/etc/comity/comity.toml");
+    EXPECT_TRUE(loaded) << piece << (loaded ? "" : to_string(loaded.error().front()));
+  }
+  EXPECT_GE(shown, 1U);
 }
 
 }  // namespace

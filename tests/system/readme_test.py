@@ -1,4 +1,7 @@
-"""Every command of README.md does what is said of it there. Runs on what deploy/quickstart has built."""
+"""Every command of README.md on the tree itself does what is said of it there. Runs on what deploy/quickstart has built.
+
+Those on what is installed are run in tests/package.
+"""
 
 import os
 import pathlib
@@ -13,15 +16,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SERVING = 60  # seconds until a quickstart that has nothing to build serves
 ORDER = ("deploy/quickstart", "build/bin/comityd", "build/bin/comityctl")
+ON_THE_TREE = re.compile(r"(deploy/(quickstart|test)|build/bin/comity(d|ctl))\b(?!-)")
 
 
 def commands():
     """The commands in README.md's blocks of shell, and among its code spans."""
     found = []
     for block in re.findall(r"(?ms)^```sh\n(.*?)^```$", README):
-        found += [line for line in block.splitlines() if line.strip()]
+        found += [line for line in block.splitlines() if ON_THE_TREE.match(line)]
     found += [span for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", README)
-              if re.match(r"(deploy/(quickstart|test)|build/bin/\w+)\b", span)]
+              if ON_THE_TREE.match(span)]
     return list(dict.fromkeys(found))
 
 
