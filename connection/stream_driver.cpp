@@ -28,6 +28,7 @@ stream_driver::stream_driver(setup s)
       address_{std::move(s.address)},
       route_{s.route},
       role_{s.role},
+      shaper_{s.bytes_per_second == 0 ? nullptr : std::make_unique<shaper>(*this, s.bytes_per_second)},
       reader_{s.limits},
       websocket_{s.route.method == method::websocket ? std::make_unique<websocket_reader>() : nullptr},
       unread_{std::move(s.unread)},
@@ -129,8 +130,9 @@ void stream_driver::settle() {
   if (stage_ == stage::over) {
     return loop_.remove(id_);
   }
-  // While an answer is awaited the peer's bytes stay where they are: nothing piles up here.
-  const bool peer_waits = (stage_ == stage::clear || stage_ == stage::secure) && paused();
+  // While an answer is awaited, or the peer is ahead of its rate, its bytes stay where they are: nothing piles up here.
+  const bool peer_waits =
+      (stage_ == stage::clear || stage_ == stage::secure) && (paused() || (shaper_ && shaper_->armed()));
   if (!peer_waits) {
     wire_.wait_readable();
   }
@@ -140,7 +142,10 @@ void stream_driver::settle() {
 
 void stream_driver::read_clear() {
   for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::clear && !paused(); ++turn) {
-    const auto buffer = loop_.read_buffer();
+    const auto buffer = may_read(loop_.read_buffer());
+    if (buffer.empty()) {
+      return;
+    }
     const auto seen = wire_.peek(buffer);
     if (seen.status == io_status::want_read) {
       return;
@@ -163,7 +168,10 @@ void stream_driver::read_secure() {
     unread_ = waiting.substr(feed(waiting));
   }
   for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::secure && !paused(); ++turn) {
-    const auto buffer = loop_.read_buffer();
+    const auto buffer = may_read(loop_.read_buffer());
+    if (buffer.empty()) {
+      return;
+    }
     const auto got = wire_.read(buffer);
     if (got.status == io_status::want_read || got.status == io_status::want_write) {
       return;
@@ -199,6 +207,27 @@ void stream_driver::read_again_later() {
       self.advance();
     });
   });
+}
+
+/// As much of the buffer as the peer's rate has room for: none, and no readiness is asked for until there is some. What
+/// OpenSSL has decrypted already waits there with the rest.
+std::span<char> stream_driver::may_read(std::span<char> buffer) {
+  return shaper_ ? buffer.first(std::min<std::uint64_t>(buffer.size(), shaper_->allowance())) : buffer;
+}
+
+std::uint64_t stream_driver::shaper::allowance() {
+  const auto now = clock::now();
+  const auto bytes = bucket_.available(now);
+  if (bytes == 0) {
+    shaped_.loop_.loop().arm(*this, std::max(bucket_.ready_at(), now));
+  } else {
+    cancel();
+  }
+  return bytes;
+}
+
+void stream_driver::shaper::expired() {
+  shaped_.loop_.on(shaped_.id_, [](live_connection& c) { static_cast<stream_driver&>(c).advance(); });
 }
 
 /// The parts on their way in, shown to whoever looks on before anything is made of them.
@@ -273,6 +302,9 @@ std::size_t stream_driver::feed(std::string_view bytes, part_taker& taker) {
 void stream_driver::count_received(std::size_t bytes) {
   bytes_received_ += bytes;
   metrics().bytes_received(route_, bytes);
+  if (shaper_) {
+    shaper_->took(bytes);
+  }
 }
 
 bool stream_driver::takes_parts() const {

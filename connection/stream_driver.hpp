@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "connection/loop_connections.hpp"
 #include "connection/timer_wheel.hpp"
 #include "connection/transport/part_reader.hpp"
+#include "connection/transport/token_bucket.hpp"
 #include "connection/transport/websocket_reader.hpp"
 #include "connection/transport/wire.hpp"
 
@@ -48,6 +50,7 @@ public:
     tls_role role = tls_role::accepts;
     xml::framer_limits limits;  // of what the peer sends
     std::size_t send_queue_bytes = 0;
+    std::uint64_t bytes_per_second = 0;           // of what the peer sends; 0: as much as comes
     std::chrono::milliseconds tls_timeout{};      // from here, or from <proceed/>, to a finished handshake
     std::chrono::milliseconds linger_time{5000};  // after our last byte, for the peer to close (RFC 6120 §4.4)
     clock::time_point opened_at = clock::now();
@@ -153,12 +156,28 @@ private:
 
   class watched_parts;
 
+  /// Keeps the peer to a rate (L09): while it is armed nothing is read, and TCP makes the peer wait.
+  class shaper final : public timer_wheel::entry {
+  public:
+    shaper(stream_driver& shaped, std::uint64_t bytes_per_second)
+        : shaped_{shaped}, bucket_{bytes_per_second, clock::now()} {}
+    /// How much may be read now; where that is nothing, the stream advances as soon as it is something.
+    [[nodiscard]] std::uint64_t allowance();
+    void took(std::size_t bytes) { bucket_.take(bytes, clock::now()); }
+
+  private:
+    void expired() override;
+    stream_driver& shaped_;
+    token_bucket bucket_;
+  };
+
   [[nodiscard]] bool takes_parts() const final;
   void expired() final;
 
   void read_clear();
   void read_secure();
   void read_again_later();
+  [[nodiscard]] std::span<char> may_read(std::span<char> buffer);
   std::size_t feed(std::string_view bytes);
   std::size_t feed(std::string_view bytes, part_taker&);
   /// For whoever looks on.
@@ -188,8 +207,9 @@ private:
   connection::route route_;
   tls_role role_;
   stage stage_ = stage::clear;
-  bool again_ = false;  // another turn of reading is scheduled
-  bool ended_ = false;  // end() was called
+  bool again_ = false;              // another turn of reading is scheduled
+  bool ended_ = false;              // end() was called
+  std::unique_ptr<shaper> shaper_;  // null: as much is read as comes
   part_reader reader_;
   std::unique_ptr<websocket_reader> websocket_;  // null: the parts lie in the bytes themselves
   std::string unread_;                           // decrypted, but not to be looked at before an answer came

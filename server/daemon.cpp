@@ -72,6 +72,7 @@ std::shared_ptr<const connection::c2s_settings> c2s_settings_of(const config::li
   s.tls_timeout = l.tls_timeout;
   s.handshake_timeout = l.handshake_timeout;
   s.send_queue_bytes = l.send_queue_bytes;
+  s.bytes_per_second = l.bytes_per_second_c2s;
   return std::make_shared<const connection::c2s_settings>(s);
 }
 

@@ -68,6 +68,7 @@ connection::s2s_settings streams_of(const config::settings& all) {
   s.after_authentication = authenticated_limits(l, l.stanza_size_s2s);
   s.before_authentication = unauthenticated_limits(l);
   s.send_queue_bytes = l.send_queue_bytes;
+  s.bytes_per_second = l.bytes_per_second_s2s;
   s.tls_timeout = l.tls_timeout;
   s.handshake_timeout = l.handshake_timeout;
   s.connect_timeout = all.s2s.connect_timeout;

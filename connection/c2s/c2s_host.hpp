@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ struct c2s_settings {
   std::chrono::milliseconds handshake_timeout{};  // from accept to an authenticated stream; then again until bound
   std::chrono::milliseconds linger_time{5000};    // after our last byte, for the client to close (RFC 6120 §4.4)
   std::size_t send_queue_bytes = 0;
+  std::uint64_t bytes_per_second = 0;  // of what one peer sends; 0: as much as comes (L09)
 };
 
 }  // namespace comity::connection

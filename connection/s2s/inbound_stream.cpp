@@ -34,6 +34,7 @@ public:
                        .role = tls_role::accepts,
                        .limits = settings->before_authentication,
                        .send_queue_bytes = settings->send_queue_bytes,
+                       .bytes_per_second = settings->bytes_per_second,
                        .tls_timeout = settings->tls_timeout,
                        .opened_at = socket.at,
                        .tls = std::move(socket.tls),

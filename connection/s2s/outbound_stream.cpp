@@ -33,6 +33,7 @@ outbound_stream::outbound_stream(const s2s_collaborators& collaborators, std::sh
                      .role = tls_role::connects,
                      .limits = s->before_authentication,
                      .send_queue_bytes = s->send_queue_bytes,
+                     .bytes_per_second = s->bytes_per_second,
                      .tls_timeout = s->connect_timeout}},
       call_{std::move(c)},
       owner_{owner},

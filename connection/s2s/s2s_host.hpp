@@ -31,6 +31,7 @@ struct s2s_settings {
   xml::framer_limits before_authentication;
   xml::framer_limits after_authentication;
   std::size_t send_queue_bytes = 0;
+  std::uint64_t bytes_per_second = 0;  // of what one peer sends; 0: as much as comes (L09)
   // inbound
   std::chrono::milliseconds tls_timeout{};        // from accept or <proceed/> to a finished handshake
   std::chrono::milliseconds handshake_timeout{};  // from accept to an authenticated stream

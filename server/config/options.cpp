@@ -201,6 +201,13 @@ const std::array all_options{
     row("limits", "unauthenticated_per_ip", whole_number{1, 1'000'000}, 50, effect::at_reload,
         "How many of them may be not yet authenticated.",
         [](auto& s) -> auto& { return s.limits.unauthenticated_per_ip; }),
+    row("limits", "bytes_per_second_c2s", byte_size{0, gib}, "0"sv, effect::at_reload,
+        "How many bytes a second are read from one client, after those of one second at once; what it sends faster "
+        "waits on its side, and nothing is dropped. 0 is as many as come. A reload changes it for new connections.",
+        [](auto& s) -> auto& { return s.limits.bytes_per_second_c2s; }),
+    row("limits", "bytes_per_second_s2s", byte_size{0, gib}, "0"sv, effect::at_reload,
+        "The same of each connection with another server.",
+        [](auto& s) -> auto& { return s.limits.bytes_per_second_s2s; }),
     row("limits", "send_queue_bytes", byte_size{16 * kib, gib}, "1MiB"sv, effect::at_reload,
         "How much may wait for a slow reader before its stream is closed with <resource-constraint/>.",
         [](auto& s) -> auto& { return s.limits.send_queue_bytes; }),

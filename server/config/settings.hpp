@@ -121,6 +121,8 @@ struct limit_settings {
   std::uint32_t element_attributes = 0;
   std::uint32_t connections_per_ip = 0;
   std::uint32_t unauthenticated_per_ip = 0;
+  std::size_t bytes_per_second_c2s = 0;  // 0: as much as comes
+  std::size_t bytes_per_second_s2s = 0;
   std::size_t send_queue_bytes = 0;
   std::uint32_t resources_per_user = 0;
 };

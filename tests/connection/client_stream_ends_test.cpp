@@ -62,6 +62,48 @@ TEST_F(ClientStream, ItsLoginIsWhatAnAddressNeedsForMore) {  // L07, THREATS G1
   EXPECT_TRUE(limits_.admit(1));
 }
 
+/// What it sends beyond its rate waits on its side: all of it comes in the end, none before its time. What OpenSSL has
+/// decrypted waits too, and no readiness tells of it.
+TEST_F(ClientStream, ReadsAPeerThatIsTooFastAtItsRate) {  // L09, RFC 6120 §13.12 (6)
+  for (const auto m : {method::starttls, method::direct_tls}) {
+    settings_.bytes_per_second = 40'000;
+    settings_.after_authentication.stanza_bytes = 100'000;
+    auto p = logged_in(m);
+    const auto begun = std::chrono::steady_clock::now();
+    const auto before = row().bytes_received;
+    std::string said;
+    while (said.size() < 55'000) {
+      said += hello;
+    }
+    const auto count = said.size() / hello.size();
+    const auto already = received().size();
+    p->say(said);
+    while (received().size() < already + count) {
+      const auto so_far = row().bytes_received;
+      // Of the same moment or later, so that it can only be more than was allowed when the row was made.
+      const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begun;
+      ASSERT_LE(static_cast<double>(so_far - before), 40'000 * (1 + passed.count()) + 1);
+    }
+    // The last 15 kB take 375 ms.
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, 300ms);
+    EXPECT_EQ(before + said.size(), row().bytes_received);
+    p->hang_up();
+    EXPECT_TRUE(all_gone());
+  }
+}
+
+TEST_F(ClientStream, ARateHoldsBeforeTlsToo) {  // L09
+  settings_.bytes_per_second = 1000;
+  auto p = connect(method::starttls);
+  const auto begun = std::chrono::steady_clock::now();
+  open(*p);
+  p->say(std::string(1100 - header().size(), ' '));
+  p->say(starttls);
+  EXPECT_THAT(p->hear(proceed), EndsWith(proceed));
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 100ms);
+  EXPECT_TRUE(p->start_tls());
+}
+
 TEST_F(ClientStream, GivesUpAReaderThatIsTooSlow) {  // THREATS F4
   settings_.send_queue_bytes = 64U << 10U;
   auto p = logged_in();

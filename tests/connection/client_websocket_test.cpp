@@ -463,6 +463,21 @@ TEST_F(ClientWebsocket, GivesUpAReaderThatIsTooSlow) {  // THREATS F4
   EXPECT_EQ(6, sample("comity_stanzas_sent_total", {"method=\"websocket\""}));
 }
 
+TEST_F(ClientWebsocket, ReadsAPeerThatIsTooFastAtItsRate) {  // L09, RFC 6120 §13.12 (6)
+  settings_.bytes_per_second = 40'000;
+  settings_.after_authentication.stanza_bytes = 100'000;
+  auto p = logged_in_websocket();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto frame = client_frame(hi);
+  std::string said;
+  while (said.size() < 55'000) {
+    said += frame;
+  }
+  p->under().say(said);
+  wait_for_received(said.size() / frame.size());
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 300ms);  // the last 15 kB take 375 ms
+}
+
 TEST_F(ClientWebsocket, AMessageOfAnyLengthComesWhole) {  // RFC 6455 §5.2: 7, 16 and 64 bits of length
   auto p = logged_in_websocket();
   for (const std::size_t size : {1U, 200U, 65'400U, 65'535U, 200'000U}) {

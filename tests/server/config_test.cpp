@@ -149,6 +149,8 @@ TEST(ConfigDefaults, AreTheDocumentedOnes) {
   EXPECT_EQ(s.limits.element_attributes, 256U);
   EXPECT_EQ(s.limits.connections_per_ip, 1000U);
   EXPECT_EQ(s.limits.unauthenticated_per_ip, 50U);
+  EXPECT_EQ(s.limits.bytes_per_second_c2s, 0U);
+  EXPECT_EQ(s.limits.bytes_per_second_s2s, 0U);
   EXPECT_EQ(s.limits.send_queue_bytes, 1024U * 1024U);
   EXPECT_EQ(s.limits.resources_per_user, 10U);
   EXPECT_EQ(s.metrics.address, (address{"127.0.0.1", 9568}));

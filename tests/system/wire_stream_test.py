@@ -1,5 +1,5 @@
 """Stream headers, STARTTLS, deadlines and ends, over real sockets: rules H02, H03, H08, E01-E09, THREATS A9, B1, B3, B5,
-B10, C7, G2."""
+B10, C7, G2, L09."""
 
 import socket
 import ssl
@@ -413,6 +413,32 @@ class Deadlines(SystemTest):
                 client.receive_all()
                 client.abort()
         wait_until(lambda: len(self.server.ctl_json("connections")) == 0, "no connection is left")
+
+
+class Rates(SystemTest):
+    """Bandwidth of one connection: L09, RFC 6120 §13.12 (6)."""
+
+    options = {"users": ["alice", "bob", "carol"], "settings": {"limits": {"bytes_per_second_c2s": "64KiB"}}}
+
+    def test_a_client_that_is_too_fast_waits_and_nobody_else(self):
+        pieces, size = 4, 48 * 1024
+        for method in ("starttls", "direct"):
+            with self.subTest(method), self.server.login("alice", method) as alice, self.server.login("bob") as bob, \
+                    self.server.login("carol") as carol:
+                start = time.monotonic()
+                for number in range(pieces):  # a second's worth at once, and two more: the sockets hold them
+                    alice.send(f"<message to='{bob.jid}' id='{number}'><body>{'x' * size}</body></message>")
+                slowest = 0.0
+                while time.monotonic() < start + 1:
+                    asked = time.monotonic()
+                    carol.iq("get", PING, to="comity.test")
+                    slowest = max(slowest, time.monotonic() - asked)
+                for number in range(pieces):
+                    self.assertEqual(bob.wait_for(lambda e: local(e) == "message").get("id"), str(number))
+                took = time.monotonic() - start
+                self.assertGreater(took, (pieces * size - 65536) / 65536 - 0.1)
+                self.assertLess(took, 2 + PATIENCE / 4)
+                self.assertLess(slowest, PATIENCE / 20)
 
 
 if __name__ == "__main__":
