@@ -13,7 +13,7 @@
 
 namespace comity::fakes {
 
-class recording_outlet final : public server::outlet {
+class recording_outlet : public server::outlet {
 public:
   void send(connection::session_ref to, stanza_ref s) override {
     const std::lock_guard lock{mutex_};

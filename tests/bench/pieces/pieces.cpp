@@ -11,6 +11,8 @@
 #include "connection/xml/parser.hpp"
 #include "dns/srv_order.hpp"
 #include "server/router.hpp"
+#include "tests/fakes/manual_homes.hpp"
+#include "tests/fakes/recording_outlet.hpp"
 #include "tests/fakes/stepped_store.hpp"
 #include "tls/crypto.hpp"
 
@@ -89,30 +91,31 @@ public:
 
 /// A router of one loop, with two people logged in.
 struct routing {
-  struct counting_outlet final : server::outlet {
+  struct counting_outlet final : fakes::recording_outlet {
     void send(session_ref, stanza_ref) override { ++sent; }
-    void close(session_ref, stream_condition, std::string) override {}
     std::size_t sent = 0;
-  };
-  struct one_loop final : server::homes {
-    void at_home(const jid&, std::move_only_function<void()> work) override { work(); }
   };
 
   session_ref login(std::string_view full) {
     const auto who = address(full);
     const session_ref session{.loop = 0, .id = ++sessions};
     store.account_create(who.bare(), {}, [](auto) {});
-    while (store.step()) {
-    }
-    router.bind(session, who.bare(), std::string{who.resourcepart()}, [](auto bound) { demand(bound.has_value()); });
-    while (store.step()) {
-    }
+    settle();
+    std::size_t bound = 0;
+    router.bind(session, who.bare(), std::string{who.resourcepart()},
+                [&bound](auto result) { bound += result.has_value() ? 1U : 0U; });
+    settle();
+    demand(bound == 1);
     return session;
+  }
+  void settle() {
+    while (store.step() || loops.turn()) {
+    }
   }
 
   fakes::stepped_store store;
   counting_outlet outlet;
-  one_loop loops;
+  fakes::manual_homes loops;
   silent_log log;
   server::router router{{.store = store,
                          .outlet = outlet,
