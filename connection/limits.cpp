@@ -1,5 +1,6 @@
 #include "connection/limits.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 
@@ -8,6 +9,9 @@
 namespace comity::connection {
 
 namespace {
+
+/// Fewer addresses than these are not worth a look at each.
+constexpr std::size_t forget_least = 1024;
 
 std::uint64_t random_salt() {
   const auto bytes = tls::random_bytes(sizeof(std::uint64_t));
@@ -52,21 +56,39 @@ ip_limits::ip_limits(std::uint32_t connections, std::uint32_t unauthenticated, s
 void ip_limits::configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept {
   connections_limit_.store(connections, std::memory_order_relaxed);
   unauthenticated_limit_.store(unauthenticated, std::memory_order_relaxed);
+  const std::lock_guard lock{lock_};
+  attempts_.clear();  // each has the rate that it began with
 }
 
-std::expected<ip_limits::permit, rejection> ip_limits::admit(key k) {
+/// What a full bucket knows, a new one knows too. Swept when it has doubled, so at a constant price an address; what is
+/// left is what came within a second, which accepting bounds.
+token_bucket& ip_limits::attempts_of(key k, clock::time_point now) {
+  const std::uint64_t rate = std::max(connections_limit_.load(std::memory_order_relaxed), least_attempts);
+  if (attempts_.size() >= forget_at_) {
+    std::erase_if(attempts_, [&](const auto& a) { return a.second.available(now) == rate; });
+    forget_at_ = std::max(forget_least, 2 * attempts_.size());
+  }
+  return attempts_.try_emplace(k, rate, now).first->second;
+}
+
+std::expected<ip_limits::permit, rejection> ip_limits::admit(key k, clock::time_point now) {
   k = mix(k, salt_);
   const std::lock_guard lock{lock_};
   const auto found = counts_.find(k);
-  const counts now = found == counts_.end() ? counts{} : found->second;
-  if (now.connections >= connections_limit_.load(std::memory_order_relaxed) ||
-      now.unauthenticated >= unauthenticated_limit_.load(std::memory_order_relaxed)) {
+  const counts held = found == counts_.end() ? counts{} : found->second;
+  if (held.connections >= connections_limit_.load(std::memory_order_relaxed) ||
+      held.unauthenticated >= unauthenticated_limit_.load(std::memory_order_relaxed)) {
     return std::unexpected{rejection::per_ip_limit};
   }
   if (total_ >= total_limit_) {
     return std::unexpected{rejection::global_limit};
   }
-  counts_[k] = {now.connections + 1, now.unauthenticated + 1};
+  auto& attempts = attempts_of(k, now);
+  if (attempts.available(now) == 0) {
+    return std::unexpected{rejection::per_ip_limit};
+  }
+  attempts.take(1, now);
+  counts_[k] = {held.connections + 1, held.unauthenticated + 1};
   ++total_;
   return permit{*this, k};
 }
@@ -74,6 +96,11 @@ std::expected<ip_limits::permit, rejection> ip_limits::admit(key k) {
 std::size_t ip_limits::addresses() const {
   const std::lock_guard lock{lock_};
   return counts_.size();
+}
+
+std::size_t ip_limits::addresses_remembered() const {
+  const std::lock_guard lock{lock_};
+  return attempts_.size();
 }
 
 ip_limits::permit& ip_limits::permit::operator=(permit&& other) noexcept {

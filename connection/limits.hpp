@@ -1,5 +1,5 @@
-// connection/limits.hpp: how many connections one address may have (RFC 6120 §13.12 (1), THREATS G1), and all of them
-// together (THREATS G4), as move-only permits.
+// connection/limits.hpp: how many connections one address may have, and begin in a second (RFC 6120 §13.12 (1) and (2),
+// L07, THREATS G1), and how many all of them together (THREATS G4), as move-only permits.
 //
 // IPv4 addresses count one by one (IPv4-mapped ones as IPv4); IPv6 addresses by their /64, which is what one customer
 // has. Shared by all listeners and loops. A permit gives back what it holds when it goes, however that comes.
@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "connection/transport/token_bucket.hpp"
 #include "connection/vocabulary.hpp"
 #include "dns/answer.hpp"
 
@@ -46,27 +47,39 @@ public:
     bool unauthenticated_ = false;
   };
 
+  using clock = token_bucket::clock;
+
+  /// An address begins as many connections in a second as it may have, but not fewer than these: whoever has few may
+  /// come back at once.
+  static constexpr std::uint32_t least_attempts = 100;
   static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
 
   /// `connections`, `unauthenticated`: of one address; `total`: of all, for as long as the process lives.
   ip_limits(std::uint32_t connections, std::uint32_t unauthenticated, std::uint32_t total = unlimited) noexcept;
   /// New limits of one address hold for connections to come.
   void configure(std::uint32_t connections, std::uint32_t unauthenticated) noexcept;
-  /// Or what is against it: that address, or all together, have as many as they may have. Any thread.
-  [[nodiscard]] std::expected<permit, rejection> admit(key);
+  /// Or what is against it: that address, or all together, have as many as they may have, or the address has begun too
+  /// many of late. Any thread.
+  [[nodiscard]] std::expected<permit, rejection> admit(key, clock::time_point now = clock::now());
   /// Addresses counted at present, for tests.
   [[nodiscard]] std::size_t addresses() const;
+  /// Addresses whose attempts are remembered, for tests.
+  [[nodiscard]] std::size_t addresses_remembered() const;
 
 private:
   struct counts {
     std::uint32_t connections = 0;
     std::uint32_t unauthenticated = 0;
   };
+  [[nodiscard]] token_bucket& attempts_of(key, clock::time_point now);
+
   std::atomic<std::uint32_t> connections_limit_;
   std::atomic<std::uint32_t> unauthenticated_limit_;
   mutable std::mutex lock_;
   std::uint64_t salt_;  // keys come from strangers: no chosen collisions (THREATS G9)
   std::unordered_map<key, counts> counts_;
+  std::unordered_map<key, token_bucket> attempts_;  // those of a second ago and older go when there are many
+  std::size_t forget_at_ = 0;                       // how many are many
   std::uint32_t total_limit_;
   std::uint32_t total_ = 0;
 };

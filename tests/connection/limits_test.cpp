@@ -72,6 +72,44 @@ TEST(IpLimits, AdmitsNoMoreInAllThanTheProcessCanHold) {  // THREATS G4: L-1, L,
   EXPECT_TRUE(limits.admit(key("192.0.2.4")));  // that one has gone again
 }
 
+TEST(IpLimits, AdmitsAsManyInASecondAsMayBeHeld) {  // L07, RFC 6120 §13.12 (2): L-1, L, L+1
+  using namespace std::chrono_literals;
+  ip_limits limits{200, 200};
+  const ip_limits::clock::time_point begin{1000s};
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(limits.admit(key("192.0.2.1"), begin)) << i;  // and gone at once
+  }
+  EXPECT_EQ(rejection::per_ip_limit, limits.admit(key("192.0.2.1"), begin).error());
+  EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin + 5ms - 1ns));  // what is refused costs nothing
+  EXPECT_TRUE(limits.admit(key("192.0.2.1"), begin + 5ms));
+  EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin + 5ms));
+  EXPECT_TRUE(limits.admit(key("192.0.2.2"), begin));
+  limits.configure(250, 250);  // a new limit begins anew
+  for (int i = 0; i < 250; ++i) {
+    ASSERT_TRUE(limits.admit(key("192.0.2.1"), begin + 5ms)) << i;
+  }
+  EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin + 5ms));
+}
+
+TEST(IpLimits, LetsThemComeBackWhoMayHaveFew) {  // L07
+  ip_limits limits{1, 1};
+  const ip_limits::clock::time_point begin{std::chrono::seconds{1000}};
+  for (std::uint32_t i = 0; i < ip_limits::least_attempts; ++i) {
+    ASSERT_TRUE(limits.admit(key("192.0.2.1"), begin)) << i;
+  }
+  EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin));
+}
+
+TEST(IpLimits, RemembersTheAttemptsOfASecondOnly) {  // THREATS G1, G9
+  ip_limits limits{100, 100};
+  ip_limits::clock::time_point now{std::chrono::seconds{1000}};
+  for (ip_limits::key k = 0; k < 100'000; ++k) {
+    ASSERT_TRUE(limits.admit(k, now));
+    now += std::chrono::milliseconds{1};  // a thousand addresses a second, each once, that give a hundredth of theirs
+    ASSERT_LE(limits.addresses_remembered(), 1100U);
+  }
+}
+
 TEST(IpLimits, TellsAddressesApartAsTheirOwnersAre) {
   EXPECT_EQ(key("::ffff:192.0.2.1"), key("192.0.2.1"));
   EXPECT_NE(key("192.0.2.1"), key("192.0.2.2"));
