@@ -31,6 +31,7 @@ struct bound_resource {
   stanza_ref presence;  // the last broadcast, without `to`; nullptr while not available
   std::int8_t priority = 0;
   bool interested = false;  // has asked for the roster (RFC 6121 §2.2)
+  bool carbons = false;     // has asked for copies of its siblings' messages (XEP-0280)
   bool ending = false;      // its stream is gone, its end has yet to be told
   std::set<jid> directed;   // who was sent directed presence and is owed the end of it (RFC 6121 §4.6)
   [[nodiscard]] bool available() const noexcept { return presence != nullptr; }

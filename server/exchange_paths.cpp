@@ -127,10 +127,13 @@ void exchange::answer_error(account& who, const stanza& request, stanza_conditio
 
 void exchange::outbound(account& who, bound_resource& sender, const stanza_ref& s) {
   switch (s->kind()) {
-    case stanza_kind::message:
+    case stanza_kind::message: {
       // RFC 6120 §10.3.1: without `to` it is for the sender's own account.
-      route(s->to().empty() ? s->readdressed(who.user) : s);
+      const auto sent = s->to().empty() ? s->readdressed(who.user) : s;
+      carbons::copy_sent(*this, who, sender, sent);
+      route(sent);
       return;
+    }
     case stanza_kind::presence:
       presence::outbound(*this, who, sender, s);
       return;

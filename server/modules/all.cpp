@@ -49,6 +49,7 @@ stanza_ref iq_result(const stanza& request) {
 void add_all_modules(iq_table& table, exchange& x) {
   roster::serve(table, x);
   offline::serve(table);
+  carbons::serve(table);
   disco::serve(table, x);
   ping::serve(table);
   version::serve(table, x);

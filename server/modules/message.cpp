@@ -6,7 +6,9 @@ namespace comity::server::message {
 
 void inbound(exchange& x, account& who, const stanza_ref& s) {
   // Whether an account without sessions exists is asked of the store by whoever needs to know.
-  switch (deliver_message(s->type(), who.condition(), who.form_of(s->to()))) {
+  const auto action = deliver_message(s->type(), who.condition(), who.form_of(s->to()));
+  carbons::copy_received(x, who, s, action);
+  switch (action) {
     case message_action::to_resource:
       x.send(*who.find(s->to().resourcepart()), s);
       return;

@@ -38,6 +38,15 @@ namespace message {
 void inbound(exchange&, account&, const stanza_ref&);
 }  // namespace message
 
+namespace carbons {
+void serve(iq_table&);
+/// Copies of a message that `sender` has sent, to its siblings that asked for them (XEP-0280 §8).
+void copy_sent(exchange&, account&, const bound_resource& sender, const stanza_ref&);
+/// Copies of a message that came for the account, to those who asked for them and do not get it itself (§7). `action`
+/// is what becomes of it.
+void copy_received(exchange&, account&, const stanza_ref&, message_action action);
+}  // namespace carbons
+
 namespace offline {
 void serve(iq_table&);
 /// Keeps the message for later, or tells its sender (XEP-0160).

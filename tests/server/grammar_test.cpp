@@ -102,6 +102,7 @@ const std::vector<std::string_view> grammar{
     "<iq type='get' id='i' to='romeo@example.com'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
     "<iq type='get' id='i'><vCard xmlns='vcard-temp'/></iq>",
     "<iq type='set' id='i'><vCard xmlns='vcard-temp'><FN>J</FN><N><FAMILY>C</FAMILY></N></vCard></iq>",
+    "<iq type='set' id='i'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
     "<iq type='get' id='i'><query xmlns='jabber:iq:roster' ver='1'/></iq>",
     "<iq type='set' id='i'><query xmlns='jabber:iq:roster'><item jid='nurse@example.com' name='N'><group>A</group>"
     "<group>B</group></item></query></iq>",

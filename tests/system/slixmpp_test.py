@@ -13,7 +13,8 @@ from slixmpp.exceptions import IqError
 from harness import PASSWORD, PATIENCE, SystemTest, authority
 
 METHODS = ("starttls", "direct")
-PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0199", "xep_0202", "xep_0203")
+PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0199", "xep_0202", "xep_0203",
+           "xep_0280")
 
 
 class Slixmpp(slixmpp.ClientXMPP):
@@ -41,7 +42,7 @@ class Slixmpp(slixmpp.ClientXMPP):
             self.register_plugin(name)
         for name in ("session_start", "disconnected", "failed_all_auth", "message", "presence_subscribe",
                      "presence_subscribed", "presence_available", "presence_unavailable", "changed_status",
-                     "stream_error", "roster_update"):
+                     "stream_error", "roster_update", "carbon_received", "carbon_sent"):
             self.add_event_handler(name, lambda data, name=name: self.happened.put_nowait((name, data)))
         # Who answers subscription requests is the test.
         self.roster.auto_authorize = None
@@ -180,6 +181,25 @@ class SlixmppTest(SystemTest, unittest.IsolatedAsyncioTestCase):
         alice = await self.log_in("alice", "direct")
         roster = await alice.get_roster()
         self.assertEqual(roster["roster"]["items"][bob.boundjid.bare]["subscription"], "none")
+
+    async def test_carbons(self):  # XEP-0280
+        alice = await self.available("alice", resource="home")
+        phone = await self.available("alice", "direct", resource="phone")
+        bob = await self.available("bob", "direct", resource="work")
+        await phone["xep_0280"].enable(timeout=PATIENCE)
+        bob.send_message(alice.boundjid, "come", mtype="chat")
+        alice.send_message(bob.boundjid, "coming", mtype="chat")
+        for event, copied, sender in (("received", "come", bob), ("sent", "coming", alice)):
+            carbon = await phone.comes(f"carbon_{event}")
+            message = carbon[f"carbon_{event}"]
+            self.assertEqual((carbon["from"], message["from"], message["body"]),
+                             (alice.boundjid.bare, sender.boundjid, copied))
+        self.assertEqual((await alice.comes("message"))["body"], "come")
+        await phone["xep_0280"].disable(timeout=PATIENCE)
+        bob.send_message(alice.boundjid, "now alone", mtype="chat")
+        self.assertEqual((await alice.comes("message"))["body"], "now alone")
+        await phone["xep_0199"].ping(phone.boundjid.host, timeout=PATIENCE)
+        self.assertNotIn("carbon_received", [name for name, data in phone.missed])
 
     async def test_a_resource_conflict(self):  # RFC 6120 §7.7.2.2
         for method in METHODS:
