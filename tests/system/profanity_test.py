@@ -98,6 +98,8 @@ class Profanity(SystemTest):
                 asked.shows(f"Received authorization request from {asking.bare}")
                 asked.types(f"/sub allow {asking.bare}")
                 asking.shows(f"++ {asked.bare} (profanity.")
+            for one in (alice, bob):  # which asks for XEP-0280 when it logs in
+                self.assertNotIn("error enabling message carbons", one.screen())
             alice.types("/roster")
             alice.shows(f"{bob.bare} - both")
 
