@@ -153,6 +153,22 @@ void connections::send(session_ref ref, stanza_ref stanza) {
   });
 }
 
+void connections::say(session_ref ref, std::string element) {
+  auto* l = loops_.at(ref.loop);
+  if (l->loop().in_this_thread()) {
+    l->on(ref.id, [&](live_connection& c) { c.say(element); });
+    return;
+  }
+  l->loop().post(
+      [l, id = ref.id, element = std::move(element)] { l->on(id, [&](live_connection& c) { c.say(element); }); });
+}
+
+void connections::overcounted(session_ref ref, std::uint32_t handled, std::uint32_t sent) {
+  auto* l = loops_.at(ref.loop);
+  l->loop().post(
+      [l, id = ref.id, handled, sent] { l->on(id, [&](live_connection& c) { c.overcounted(handled, sent); }); });
+}
+
 void connections::dismiss(session_ref ref, stream_condition condition, cause why, std::string text) {
   auto* l = loops_.at(ref.loop);
   l->loop().post([l, id = ref.id, condition, why, text = std::move(text)]() mutable {

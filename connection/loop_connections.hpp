@@ -30,6 +30,10 @@ public:
   [[nodiscard]] virtual connection_info info() const = 0;
   /// Queues a stanza for a bound session; ignored by others.
   virtual void send(stanza_ref) = 0;
+  /// Sends an element that is no stanza, in order with them; ignored by all but bound sessions.
+  virtual void say(std::string_view /*element*/) {}
+  /// The client says that it has handled more stanzas than were sent: ends it (XEP-0198 §7).
+  virtual void overcounted(std::uint32_t /*handled*/, std::uint32_t /*sent*/) {}
   /// Ends it with a stream error.
   virtual void dismiss(stream_condition, cause, std::string text) = 0;
   /// Its socket is ready, as its wire asked to be told.
@@ -122,6 +126,8 @@ public:
 
   /// At once when called on that connection's loop, else posted; order is kept either way for one calling thread.
   void send(session_ref, stanza_ref);
+  void say(session_ref, std::string element);
+  void overcounted(session_ref, std::uint32_t handled, std::uint32_t sent);
   void dismiss(session_ref, stream_condition, cause, std::string text);
   void dismiss_all(stream_condition, cause, const std::string& text);
   [[nodiscard]] std::size_t size() const noexcept;

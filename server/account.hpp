@@ -21,6 +21,7 @@
 #include "server/contacts.hpp"
 #include "server/delivery_rules.hpp"
 #include "server/job.hpp"
+#include "server/managed_stream.hpp"
 
 namespace comity::server {
 
@@ -30,10 +31,11 @@ struct bound_resource {
   jid full;
   stanza_ref presence;  // the last broadcast, without `to`; nullptr while not available
   std::int8_t priority = 0;
-  bool interested = false;  // has asked for the roster (RFC 6121 §2.2)
-  bool carbons = false;     // has asked for copies of its siblings' messages (XEP-0280)
-  bool ending = false;      // its stream is gone, its end has yet to be told
-  std::set<jid> directed;   // who was sent directed presence and is owed the end of it (RFC 6121 §4.6)
+  bool interested = false;                  // has asked for the roster (RFC 6121 §2.2)
+  bool carbons = false;                     // has asked for copies of its siblings' messages (XEP-0280)
+  bool ending = false;                      // its stream is gone, its end has yet to be told
+  std::unique_ptr<managed_stream> managed;  // XEP-0198; nullptr where the client has not enabled it
+  std::set<jid> directed;                   // who was sent directed presence and is owed the end of it (RFC 6121 §4.6)
   [[nodiscard]] bool available() const noexcept { return presence != nullptr; }
   /// Takes messages that are for the account (RFC 6121 §8.5.2.1.1).
   [[nodiscard]] bool listening() const noexcept { return available() && !ending && priority >= 0; }

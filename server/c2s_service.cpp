@@ -46,8 +46,33 @@ void c2s_service::received(connection::session_ref session, stanza_ref stanza) {
   router_.from_client(session, std::move(stanza));
 }
 
-void c2s_service::unbind(connection::session_ref session, const jid& full) {
-  router_.unbind(session, full);
+void c2s_service::unbind(connection::session_ref session, const jid& full, bool broken) {
+  router_.unbind(session, full, broken);
+}
+
+void c2s_service::resume(connection::session_ref session, connection::resume_session q,
+                         std::move_only_function<void(connection::resume_answer)> done) {
+  router_.resume(session, std::move(q), std::move(done));
+}
+
+void c2s_service::resumed(connection::session_ref session, const jid& full) {
+  router_.resumed(session, full);
+}
+
+void c2s_service::enable(connection::session_ref session, const jid& full, connection::management::enable wanted) {
+  router_.manage(session, full, wanted);
+}
+
+void c2s_service::acknowledge(connection::session_ref session, const jid& full) {
+  router_.acknowledge(session, full);
+}
+
+void c2s_service::acknowledged(connection::session_ref session, const jid& full, std::uint32_t handled) {
+  router_.acknowledged(session, full, handled);
+}
+
+void c2s_service::answered(connection::session_ref session, const jid& full, stanza_ref reply) {
+  router_.answered(session, full, std::move(reply));
 }
 
 }  // namespace comity::server

@@ -26,7 +26,14 @@ public:
   void bind(connection::session_ref, connection::bind_resource,
             std::move_only_function<void(connection::bind_answer)>) override;
   void received(connection::session_ref, stanza_ref) override;
-  void unbind(connection::session_ref, const jid& full) override;
+  void unbind(connection::session_ref, const jid& full, bool broken) override;
+  void resume(connection::session_ref, connection::resume_session,
+              std::move_only_function<void(connection::resume_answer)>) override;
+  void resumed(connection::session_ref, const jid& full) override;
+  void enable(connection::session_ref, const jid& full, connection::management::enable) override;
+  void acknowledge(connection::session_ref, const jid& full) override;
+  void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled) override;
+  void answered(connection::session_ref, const jid& full, stanza_ref reply) override;
 
 private:
   server::router& router_;

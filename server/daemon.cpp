@@ -55,6 +55,11 @@ std::vector<std::string> domains_of(const config::settings& s) {
   return domains;
 }
 
+managed_limits managed_limits_of(const config::settings& s) {
+  return {.resume_timeout = std::chrono::ceil<std::chrono::seconds>(s.stream_management.resume_timeout),
+          .queue_stanzas = s.stream_management.queue_stanzas};
+}
+
 std::vector<connection::route> routes_of(const config::settings& s) {
   auto routes = inbound_routes(s);
   if (s.s2s.enabled) {
@@ -110,6 +115,8 @@ struct daemon::parts {
   parts& operator=(const parts&) = delete;
 
   std::expected<void, std::string> open(config::checked_files);
+  std::expected<void, std::string> restore_sessions();
+  void keep_sessions();
   std::expected<void, std::string> open_ports();
   std::expected<void, std::string> open_control();
   [[nodiscard]] std::map<std::string, admin::handler, std::less<>> more_commands();
@@ -200,6 +207,10 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
                                                              .version = version_text(),
                                                              .limits = {}},
                                        domains_of(settings), settings.limits.resources_per_user);
+  router->configure(domains_of(settings), settings.limits.resources_per_user, managed_limits_of(settings));
+  if (auto restored = restore_sessions(); !restored) {
+    return restored;
+  }
   if (remotes) {
     remotes->attach(*router);
   }
@@ -209,6 +220,26 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
     return opened_ports;
   }
   return open_control();
+}
+
+/// Sessions that a graceful stop has kept: they are there before any client is.
+std::expected<void, std::string> daemon::parts::restore_sessions() {
+  std::promise<std::expected<std::vector<std::string>, storage::error>> taken;
+  store->sessions_take([&taken](auto kept) { taken.set_value(std::move(kept)); });
+  auto kept = taken.get_future().get();
+  if (!kept) {
+    return std::unexpected{"cannot read kept sessions: " + std::string{to_string(kept.error())}};
+  }
+  router->restore(*kept);
+  return {};
+}
+
+/// The loops have stopped.
+void daemon::parts::keep_sessions() {
+  if (auto kept = router ? router->suspended() : std::vector<std::string>{}; !kept.empty()) {
+    log.write(log::level::info, "session.kept", {{"count", static_cast<std::int64_t>(kept.size())}});
+    store->sessions_keep(std::move(kept), [](auto&& /*the store has logged a failure*/) {});
+  }
 }
 
 std::expected<void, std::string> daemon::parts::open_ports() {
@@ -415,6 +446,9 @@ void daemon::parts::close() {
   }
   // First who hashes passwords, since what is made of them goes to the store.
   authenticator.reset();
+  if (store) {
+    keep_sessions();
+  }
   store.reset();  // commits what waits, and answers into loops that no longer run
 }
 
@@ -469,7 +503,7 @@ std::string daemon::parts::reload() {
   written.apply(settings.log);
   limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
   service->default_domain(settings.hosts.front().domain);
-  router->configure(domains_of(settings), settings.limits.resources_per_user);
+  router->configure(domains_of(settings), settings.limits.resources_per_user, managed_limits_of(settings));
   listening->configure(settings);
   web->configure(settings, listening->opened());
   {

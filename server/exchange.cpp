@@ -27,14 +27,14 @@ std::chrono::seconds exchange::uptime() const {
   return std::max(up, std::chrono::seconds{0});  // the wall clock may be set back
 }
 
-void exchange::configure(std::vector<std::string> domains, std::uint32_t resources_per_user) {
+void exchange::configure(std::vector<std::string> domains, std::uint32_t resources_per_user, managed_limits managed) {
   std::ranges::sort(domains);
   const std::lock_guard lock{mutex_};
   std::erase_if(session_counts_, [](const auto& host) { return host.second == 0; });
   for (const auto& d : domains) {
     session_counts_.try_emplace(d, 0);
   }
-  hosted_ = std::make_shared<const hosted>(hosted{std::move(domains), resources_per_user});
+  hosted_ = std::make_shared<const hosted>(hosted{std::move(domains), resources_per_user, managed});
   configuration_number_.fetch_add(1, std::memory_order_release);
 }
 

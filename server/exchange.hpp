@@ -37,11 +37,20 @@ public:
   // What the router offers; see router.hpp.
   void bind(connection::session_ref, const jid& user, std::string wanted,
             std::move_only_function<void(std::expected<jid, bind_failure>)> done);
-  void unbind(connection::session_ref, const jid& full);
+  void unbind(connection::session_ref, const jid& full, bool broken);
+  [[nodiscard]] std::vector<std::string> suspended() const;
+  void restore(const std::vector<std::string>&);
+  void manage(connection::session_ref, const jid& full, connection::management::enable);
+  void resume(connection::session_ref, connection::resume_session,
+              std::move_only_function<void(connection::resume_answer)> done);
+  void resumed(connection::session_ref, const jid& full);
+  void acknowledge(connection::session_ref, const jid& full);
+  void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled);
+  void answered(connection::session_ref, const jid& full, const stanza_ref& reply);
   void from_client(connection::session_ref, stanza_ref);
   void from_server(const stanza_ref&);
   void end_sessions(const jid& user, stream_condition);
-  void configure(std::vector<std::string> domains, std::uint32_t resources_per_user);
+  void configure(std::vector<std::string> domains, std::uint32_t resources_per_user, managed_limits = {});
   [[nodiscard]] bool hosts_anywhere(std::string_view domain) const;
   [[nodiscard]] std::vector<std::pair<std::string, std::size_t>> sessions_by_host() const;
 
@@ -61,7 +70,8 @@ public:
   /// Answers `request` with that error, where it may be answered.
   void refuse(const stanza& request, stanza_condition);
   /// To one session; from an account's own work this keeps its place before anything the work routes.
-  void send(const bound_resource& to, const stanza_ref& s) { with_.outlet.send(to.session, s); }
+  /// `shared`: with copies of it that go to others.
+  void send(const bound_resource& to, const stanza_ref&, const std::shared_ptr<managed_stream::copies>& shared = {});
   /// Sends an answer made by `who`'s own work: at once where it goes to a resource of the same account.
   void answer(account& who, const stanza_ref&);
   void answer_error(account& who, const stanza& request, stanza_condition);
@@ -84,6 +94,7 @@ private:
   struct hosted {                      // what configure() sets
     std::vector<std::string> domains;  // sorted
     std::uint32_t resources_per_user = 0;
+    managed_limits managed;
   };
   struct shard {                                                              // the accounts at home on one thread
     std::unordered_map<std::string_view, std::unique_ptr<account>> accounts;  // keys: account::user
@@ -118,6 +129,20 @@ private:
   void bind_here(account& who, connection::session_ref, const std::string& wanted,
                  std::move_only_function<void(std::expected<jid, bind_failure>)>& done);
   void count_session(std::string_view domain, bool more);
+  /// Takes the resource out of the account, tells of it, and sees to what its client never acknowledged.
+  void end_resource(account& who, std::size_t index);
+
+  void make_room(account& who);
+
+  // managed_sessions.cpp
+  template <typename Work>
+  void at_session(connection::session_ref, const jid& full, Work work);
+  void ask(const bound_resource&);
+  void overfull(const bound_resource&);
+  void end_later(const bound_resource&, std::chrono::seconds wait);
+  void detach(bound_resource&);
+  job<void> take_up(account& who, bound_resource r);
+  void deliver_again(account& who, const managed_stream::entry& lost);
 
   router::collaborators with_;
   iq_table iqs_;

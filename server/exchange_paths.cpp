@@ -43,7 +43,17 @@ struct exchange::client_work {
     auto* sender = who.find(s->from().resourcepart());
     // What a session sent before it lost its resource to another is worth nothing after that (THREATS F5).
     if (sender != nullptr && sender->session == session) {
+      if (sender->managed) {
+        sender->managed->handled_one();
+      }
       self->outbound(who, *sender, s);
+    }
+  }
+  /// It is refused, which is to handle it too.
+  void refused(account& who) const {
+    auto* sender = who.find(s->from().resourcepart());
+    if (sender != nullptr && sender->session == session && sender->managed) {
+      sender->managed->handled_one();
     }
   }
 };

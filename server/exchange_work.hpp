@@ -30,6 +30,9 @@ void exchange::run(account& who, Work&& work) {
   if (who.active) {
     if constexpr (requires { work.subject(); }) {
       if (who.waiting.size() >= limits().waiting) {
+        if constexpr (requires { work.refused(who); }) {
+          work.refused(who);
+        }
         refuse(work.subject(), stanza_condition::resource_constraint);
         return;
       }

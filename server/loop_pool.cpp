@@ -14,7 +14,18 @@ namespace {
 constexpr unsigned rounds_to_settle = 4;
 }  // namespace
 
-loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) {
+struct loop_pool::delayed final : connection::timer_wheel::entry {
+  void expired() override {
+    const auto mine = std::ranges::find(*all, this, &std::unique_ptr<delayed>::get);
+    const auto kept = std::move(*mine);
+    all->erase(mine);
+    work();
+  }
+  delayed_work* all = nullptr;
+  std::move_only_function<void()> work;
+};
+
+loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) : delayed_(count) {
   std::vector<connection::loop_connections*> each;
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<connection::loop>(i, metrics.cell(i)));
@@ -87,12 +98,33 @@ void loop_pool::stop() {
 }
 
 void loop_pool::at_home(const jid& bare_user, std::move_only_function<void()> work) {
-  auto& home = *loops_[std::hash<std::string_view>{}(bare_user.bare_text()) % loops_.size()];
+  auto& home = *loops_[home_of(bare_user)];
   if (home.in_this_thread()) {
     work();
   } else {
     home.post(std::move(work));
   }
+}
+
+std::size_t loop_pool::home_of(const jid& bare_user) const {
+  return std::hash<std::string_view>{}(bare_user.bare_text()) % loops_.size();
+}
+
+void loop_pool::after(const jid& bare_user, std::chrono::milliseconds wait, std::move_only_function<void()> work) {
+  const auto home = home_of(bare_user);
+  auto& all = delayed_[home];
+  auto& made = *all.emplace_back(std::make_unique<delayed>());
+  made.all = &all;
+  made.work = std::move(work);
+  loops_[home]->arm(made, connection::timer_wheel::clock::now() + wait);
+}
+
+void loop_pool::say(connection::session_ref session, std::string element) {
+  all_->say(session, std::move(element));
+}
+
+void loop_pool::overcounted(connection::session_ref session, std::uint32_t handled, std::uint32_t sent) {
+  all_->overcounted(session, handled, sent);
 }
 
 void loop_pool::send(connection::session_ref to, stanza_ref stanza) {

@@ -4,7 +4,10 @@
 // home and the way out to a session.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <thread>
@@ -45,11 +48,19 @@ public:
   void stop();
 
   void at_home(const jid& bare_user, std::move_only_function<void()> work) override;
+  void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) override;
   void send(connection::session_ref to, stanza_ref) override;
+  void say(connection::session_ref, std::string element) override;
+  void overcounted(connection::session_ref, std::uint32_t handled, std::uint32_t sent) override;
   void close(connection::session_ref, stream_condition, std::string text) override;
 
 private:
+  struct delayed;
+  using delayed_work = std::list<std::unique_ptr<delayed>>;
+  [[nodiscard]] std::size_t home_of(const jid& bare_user) const;
+
   std::vector<std::unique_ptr<connection::loop>> loops_;
+  std::vector<delayed_work> delayed_;  // by loop, whose thread alone uses it
   std::vector<std::unique_ptr<connection::loop_connections>> connections_;
   std::unique_ptr<connection::connections> all_;
   std::vector<std::thread> threads_;

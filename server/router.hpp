@@ -19,6 +19,7 @@
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
 #include "connection/log.hpp"
+#include "connection/negotiation/stream_management.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
 #include "server/storage/store.hpp"
@@ -33,6 +34,10 @@ public:
   virtual ~outlet() = default;
   /// Queues the stanza for that session, in order of calling; dropped when it has ended.
   virtual void send(connection::session_ref to, stanza_ref) = 0;
+  /// An element that is no stanza, in order with them.
+  virtual void say(connection::session_ref, std::string element) = 0;
+  /// The client says that it has handled more than it was sent: ends the session (XEP-0198 §7).
+  virtual void overcounted(connection::session_ref, std::uint32_t handled, std::uint32_t sent) = 0;
   /// Ends the session with that stream error.
   virtual void close(connection::session_ref, stream_condition, std::string text) = 0;
 };
@@ -44,6 +49,8 @@ public:
   /// Runs `work` on the home loop of that user; in the order of calling from any one thread. Runs it at once, before
   /// returning, when called on that loop. Any thread.
   virtual void at_home(const jid& bare_user, std::move_only_function<void()> work) = 0;
+  /// The same after that time, and never before this call has returned. On the home loop alone.
+  virtual void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) = 0;
 };
 
 /// Wall-clock time, injected (stamps of XEP-0203, XEP-0202).
@@ -67,6 +74,12 @@ struct account_limits {
   std::size_t offline_messages = 100;
   std::size_t directed_presences = 1000;  // of one resource
   std::size_t waiting = 10'000;           // stanzas of one user held up by the store
+};
+
+/// [stream_management] (XEP-0198).
+struct managed_limits {
+  std::chrono::seconds resume_timeout{300};
+  std::size_t queue_stanzas = 500;  // of one session, unacknowledged
 };
 
 struct bind_failure {
@@ -99,9 +112,26 @@ public:
   void bind(connection::session_ref, const jid& user, std::string wanted,
             std::move_only_function<void(std::expected<jid, bind_failure>)> done);
 
-  /// The session has ended (however): its resource goes, unavailable presence is sent for it where it was available.
-  /// Any loop. Nothing happens where the resource has passed to another session.
-  void unbind(connection::session_ref, const jid& full);
+  /// The session's stream has ended (however): its resource goes, unavailable presence is sent for it where it was
+  /// available. One that was `broken` keeps its resource for a while where its client may resume it. Any loop. Nothing
+  /// happens where the resource has passed to another session.
+  void unbind(connection::session_ref, const jid& full, bool broken = false);
+
+  // Stream management (XEP-0198), for a bound session unless said otherwise. Any loop; in order with its stanzas.
+  void manage(connection::session_ref, const jid& full, connection::management::enable);
+  /// For a session that has authenticated and not bound. `done` as of bind(); what the client has not got is sent only
+  /// after resumed().
+  void resume(connection::session_ref, connection::resume_session,
+              std::move_only_function<void(connection::resume_answer)> done);
+  void resumed(connection::session_ref, const jid& full);
+  void acknowledge(connection::session_ref, const jid& full);
+  void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled);
+  void answered(connection::session_ref, const jid& full, const stanza_ref& reply);
+
+  /// Every session that may be resumed, for the store; the loops have stopped.
+  [[nodiscard]] std::vector<std::string> suspended() const;
+  /// Takes them up again, without streams, each for as long as it may be resumed. Any thread, before clients come.
+  void restore(const std::vector<std::string>&);
 
   /// A stanza from a bound client: `from` is its full JID already, `to` is enforced or empty. Any loop. Keeps order for
   /// each pair of sender and recipient.
@@ -114,7 +144,7 @@ public:
   void end_sessions(const jid& user, stream_condition);
 
   /// After a reload: hosts and limits as now configured. Loop-safe, any thread.
-  void configure(std::vector<std::string> domains, std::uint32_t resources_per_user);
+  void configure(std::vector<std::string> domains, std::uint32_t resources_per_user, managed_limits = {});
   [[nodiscard]] bool hosts(std::string_view domain) const;
 
   /// comity_sessions: bound resources a host. Any thread.

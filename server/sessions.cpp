@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::size_t resource_bits = 96;
 
-/// Takes the resource out of the account; it is then told of by presence::ended.
-bound_resource take(account& who, std::size_t index) {
-  bound_resource gone = std::move(who.resources[index]);
-  who.resources.erase(who.resources.begin() + static_cast<std::ptrdiff_t>(index));
-  return gone;
-}
-
 }  // namespace
 
 void exchange::bind(connection::session_ref session, const jid& user, std::string wanted,
@@ -37,17 +30,18 @@ void exchange::bind_here(account& who, connection::session_ref session, const st
   }
   const auto same = std::ranges::find(who.resources, *full, &bound_resource::full);
   if (same == who.resources.end()) {
+    make_room(who);
     if (who.resources.size() >= configuration().resources_per_user) {  // RFC 6120 §7.6.2.1, XEP-0205
       done(std::unexpected{
           bind_failure{.condition = stanza_condition::resource_constraint, .type = "wait", .resource_limit = true}});
       return;
     }
-    count_session(who.user.domainpart(), true);
   } else {
     // RFC 6120 §7.7.2.2: the newcomer has it. Its peers see the old one go before the new one comes (THREATS F5).
     with_.outlet.close(same->session, stream_condition::conflict, "resource bound by another session");
-    presence::ended(*this, who, take(who, static_cast<std::size_t>(same - who.resources.begin())));
+    end_resource(who, static_cast<std::size_t>(same - who.resources.begin()));
   }
+  count_session(who.user.domainpart(), true);
   bound_resource mine;
   mine.session = session;
   mine.full = *full;
@@ -55,30 +49,43 @@ void exchange::bind_here(account& who, connection::session_ref session, const st
   done(*full);
 }
 
-void exchange::unbind(connection::session_ref session, const jid& full) {
+/// Of sessions without a stream, the one that was bound first gives way to one that has a stream.
+void exchange::make_room(account& who) {
+  if (who.resources.size() < configuration().resources_per_user) {
+    return;
+  }
+  const auto idle = std::ranges::find_if(who.resources, [](const bound_resource& r) {
+    return r.managed && r.managed->at == managed_stream::place::detached;
+  });
+  if (idle != who.resources.end()) {
+    end_resource(who, static_cast<std::size_t>(idle - who.resources.begin()));
+  }
+}
+
+void exchange::unbind(connection::session_ref session, const jid& full, bool broken) {
   // Marked before it is this account's turn: what is handed out meanwhile is not handed to a dead session.
   if (auto* who = find(full.bare_text())) {
     if (auto* mine = who->find(full.resourcepart()); mine != nullptr && mine->session == session) {
-      mine->ending = true;
+      mine->ending = !broken || !mine->managed || !mine->managed->resumable();
     }
   }
-  at_home(full, [this, session, full](account& who) {
+  at_home(full, [this, session, full, broken](account& who) {
     const auto mine = std::ranges::find(who.resources, full, &bound_resource::full);
     if (mine == who.resources.end() || mine->session != session) {
       return;
     }
-    count_session(who.user.domainpart(), false);
-    presence::ended(*this, who, take(who, static_cast<std::size_t>(mine - who.resources.begin())));
+    if (broken && mine->managed && mine->managed->resumable()) {
+      return detach(*mine);
+    }
+    end_resource(who, static_cast<std::size_t>(mine - who.resources.begin()));
   });
 }
 
 void exchange::end_sessions(const jid& user, stream_condition why) {
   at_home(user, [this, why](account& who) {
     while (!who.resources.empty()) {
-      auto gone = take(who, who.resources.size() - 1);
-      with_.outlet.close(gone.session, why, {});
-      count_session(who.user.domainpart(), false);
-      presence::ended(*this, who, std::move(gone));
+      with_.outlet.close(who.resources.back().session, why, {});
+      end_resource(who, who.resources.size() - 1);
     }
     who.roster.reset();
     who.offline_unread = true;

@@ -11,6 +11,7 @@
 
 #include "connection/jid.hpp"
 #include "connection/negotiation/stream_feature.hpp"
+#include "connection/negotiation/stream_management.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
 #include "connection/xml/framer.hpp"
@@ -30,8 +31,22 @@ public:
   virtual void bind(session_ref, bind_resource, std::move_only_function<void(bind_answer)>) = 0;
   /// A stanza of a bound session, `from` set to its full JID.
   virtual void received(session_ref, stanza_ref) = 0;
-  /// The bound session has ended.
-  virtual void unbind(session_ref, const jid& full) = 0;
+  /// The stream of a bound session has ended; `broken`: without being closed, so that a session which may be resumed is
+  /// kept (XEP-0198 §5).
+  virtual void unbind(session_ref, const jid& full, bool broken) = 0;
+
+  // --- stream management (XEP-0198) ----------------------------------------------------------------------------------
+
+  virtual void resume(session_ref, resume_session, std::move_only_function<void(resume_answer)>) = 0;
+  /// The answer has reached the client: what it has not got follows.
+  virtual void resumed(session_ref, const jid& full) = 0;
+  virtual void enable(session_ref, const jid& full, management::enable) = 0;
+  /// How many stanzas of the session have been handled? In order with received().
+  virtual void acknowledge(session_ref, const jid& full) = 0;
+  /// The client has handled so many.
+  virtual void acknowledged(session_ref, const jid& full, std::uint32_t handled) = 0;
+  /// A stanza of a managed session that the stream has seen to itself; `reply`, or nullptr, is to be sent.
+  virtual void answered(session_ref, const jid& full, stanza_ref reply) = 0;
 };
 
 /// One immutable set; a stream keeps the one it began with.

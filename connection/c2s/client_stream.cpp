@@ -13,6 +13,7 @@
 #include "connection/negotiation/session.hpp"
 #include "connection/negotiation/stanza_addressing.hpp"
 #include "connection/negotiation/stream_header.hpp"
+#include "connection/negotiation/stream_management.hpp"
 #include "connection/stream_driver.hpp"
 #include "tls/context.hpp"
 
@@ -103,7 +104,21 @@ public:
     }
   }
 
+  void say(std::string_view element) override {
+    if (bound_ && !ended()) {
+      send_bytes(element);
+    }
+  }
+
+  void overcounted(std::uint32_t handled, std::uint32_t sent) override {
+    drive(event::dismissed{stream_condition::undefined_condition, cause::policy, "acknowledged more than was sent",
+                           write_too_high(handled, sent)});
+    settle();
+  }
+
   void dismiss(stream_condition condition, cause why, std::string text) override {
+    // A session that ends because the server does can be resumed once that is back.
+    broken_ = broken_ || condition == stream_condition::system_shutdown;
     drive(event::dismissed{condition, why, std::move(text)});
     settle();
   }
@@ -132,6 +147,12 @@ private:
     if (bound_ && is_stanza(root, xml::ns_client) && !is_negotiation(root, peer_)) {
       return take_stanza(document);
     }
+    if (bound_ && root.ns() == ns_sm) {
+      return take_management(root);
+    }
+    if (managed_ && is_stanza(root, xml::ns_client)) {
+      return answer_negotiation(root);
+    }
     drive(event::element{root});
   }
 
@@ -149,7 +170,10 @@ private:
   }
   void tls_refused() override { drive(event::tls_refused{}); }
   void timed_out() override { drive(event::timed_out{}); }
-  void gone() override { drive(event::gone{wire().tls().failure().text}); }
+  void gone() override {
+    broken_ = true;
+    drive(event::gone{wire().tls().failure().text});
+  }
 
   // --- stanzas -------------------------------------------------------------------------------------------------------
 
@@ -164,9 +188,47 @@ private:
       return with_.host.received(ref(), std::move(stanza));
     }
     // RFC 6120 §8.3.3.8 for an address that is none; THREATS A5 for elements that would be a stream's own.
-    if (auto reply = error_reply(*stanza, to ? stanza_condition::policy_violation : stanza_condition::jid_malformed)) {
+    auto reply = error_reply(*stanza, to ? stanza_condition::policy_violation : stanza_condition::jid_malformed);
+    if (managed_) {
+      with_.host.answered(ref(), peer_, std::move(reply));
+    } else if (reply) {
       send(std::move(reply));
     }
+  }
+
+  // --- stream management (XEP-0198) ----------------------------------------------------------------------------------
+
+  void take_management(const xml::element& e) {
+    std::visit([this](auto command) { manage(command); }, read_management(e));
+  }
+  void manage(const management::enable& wanted) {
+    managed_ = true;
+    with_.host.enable(ref(), peer_, wanted);
+  }
+  void manage(const management::resume& /*too late*/) {
+    send_bytes(write_management_failure(stanza_condition::unexpected_request));  // THREATS F1
+  }
+  void manage(management::request /*one*/) { with_.host.acknowledge(ref(), peer_); }
+  void manage(management::acknowledge a) { with_.host.acknowledged(ref(), peer_, a.handled); }
+  void manage(management::malformed m) {
+    if (m.resume) {
+      return manage(management::resume{});
+    }
+    drive(event::dismissed{stream_condition::policy_violation, cause::policy, "an acknowledgement without a count"});
+  }
+  void manage(management::unknown /*one*/) {
+    drive(event::dismissed{stream_condition::unsupported_stanza_type, cause::stream_error, "stream management"});
+  }
+
+  /// A request of negotiation that comes late is a stanza, and so is its answer: both count.
+  void answer_negotiation(const xml::element& root) {
+    auto actions = occasional_negotiator().on(event::element{root});
+    for (auto& a : actions) {
+      if (auto* const sent = std::get_if<action::send>(&a); sent != nullptr && actions.size() == 1) {
+        return with_.host.answered(ref(), peer_, stanza::from_wire(sent->bytes));
+      }
+    }
+    perform(std::move(actions));
   }
 
   // --- negotiation ---------------------------------------------------------------------------------------------------
@@ -192,7 +254,11 @@ private:
       }
       return;
     }
-    // Long established: a machine is made for the occasion, from what is known.
+    perform(occasional_negotiator().on(std::move(happened)));
+  }
+
+  /// Long established: a machine is made for the occasion, from what is known.
+  [[nodiscard]] negotiator occasional_negotiator() const {
     stream_facts facts;
     facts.route = route();
     facts.local_domain = peer_.domainpart();
@@ -200,7 +266,7 @@ private:
     facts.authenticated = peer_.bare();
     facts.authenticated_by = authenticated_by_;
     facts.bound = peer_;
-    perform(negotiator_around(std::move(facts)).on(std::move(happened)));
+    return negotiator_around(std::move(facts));
   }
 
   void perform(negotiation_actions actions) {
@@ -241,7 +307,11 @@ private:
     peer_ = std::move(a.full);
     begin_phase(phase::bind);
     deadline({});
-    log(log::level::debug, "c2s.bound", log::field{"peer", peer_.text()});
+    log(log::level::debug, a.resumed ? "c2s.resumed" : "c2s.bound", log::field{"peer", peer_.text()});
+    if (a.resumed) {
+      managed_ = true;
+      with_.host.resumed(ref(), peer_);
+    }
   }
 
   // Of streams between servers; nothing a client is offered leads to them.
@@ -261,7 +331,12 @@ private:
   static void give_back(c2s_host& /*host*/, session_ref /*me*/, const Result& /*result*/) {}
   static void give_back(c2s_host& host, session_ref me, const bind_answer& result) {
     if (result) {
-      host.unbind(me, *result);
+      host.unbind(me, *result, false);
+    }
+  }
+  static void give_back(c2s_host& host, session_ref me, const resume_answer& result) {
+    if (result) {
+      host.unbind(me, result->full, true);  // and may be resumed again
     }
   }
 
@@ -284,6 +359,8 @@ private:
     };
     if constexpr (std::is_same_v<Question, bind_resource>) {
       with_.host.bind(ref(), std::move(question), std::move(back));
+    } else if constexpr (std::is_same_v<Question, resume_session>) {
+      with_.host.resume(ref(), std::move(question), std::move(back));
     } else {
       with_.host.ask(std::move(question), std::move(back));
     }
@@ -317,7 +394,7 @@ private:
   /// The server forgets the session; once.
   void leave() {
     if (std::exchange(bound_, false)) {
-      with_.host.unbind(ref(), peer_);
+      with_.host.unbind(ref(), peer_, broken_);
     }
   }
 
@@ -327,6 +404,8 @@ private:
   bool decrypted_by_proxy_;
   bool authenticated_ = false;
   bool bound_ = false;
+  bool managed_ = false;  // it counts stanzas (XEP-0198), or is about to
+  bool broken_ = false;   // it ends without having been closed
   mechanism authenticated_by_ = mechanism::unknown;
   std::unique_ptr<negotiator> negotiation_;  // until bound
   jid peer_;                                 // bare once authenticated, full once bound

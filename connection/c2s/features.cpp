@@ -7,6 +7,7 @@
 #include "connection/negotiation/session.hpp"
 #include "connection/negotiation/starttls.hpp"
 #include "connection/negotiation/stream_limits.hpp"
+#include "connection/negotiation/stream_management.hpp"
 
 namespace comity::connection {
 
@@ -17,6 +18,7 @@ std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics,
   features.push_back(std::make_unique<sasl>(metrics));
   features.push_back(std::make_unique<bind>());
   features.push_back(std::make_unique<session>());
+  features.push_back(std::make_unique<stream_management>());
   features.push_back(std::make_unique<announcement>("ver", "urn:xmpp:features:rosterver"));
   features.push_back(std::make_unique<announcement>("sub", "urn:xmpp:features:pre-approval"));
   features.push_back(std::make_unique<limits_feature>(before, after));

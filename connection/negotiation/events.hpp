@@ -43,6 +43,7 @@ struct dismissed {  // we end it: shutdown, an operator, a conflict, or nothing 
   std::optional<stream_condition> condition = stream_condition::undefined_condition;  // nullopt: no stream error
   connection::cause cause = cause::shutdown;
   std::string text;
+  std::string application = {};  // as of step::end
 };
 struct gone {               // the transport ended without a closing tag
   std::string tls_failure;  // what TLS found wrong, where that ended it
@@ -88,6 +89,7 @@ struct authenticated {
 };
 struct established {
   jid full;
+  bool resumed = false;  // with what the session had
 };
 /// The last action: flush what was sent, then close. `phase` is where the negotiation stood.
 struct finish {

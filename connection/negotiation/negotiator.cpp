@@ -242,7 +242,7 @@ void negotiator::apply(stream_feature& feature, step taken, negotiation_actions&
         } else if constexpr (std::is_same_v<then_type, step::bound>) {
           facts_.bound = then.full;
           state_ = established{};
-          out.emplace_back(action::established{std::move(then.full)});
+          out.emplace_back(action::established{std::move(then.full), then.resumed});
         } else {
           state_ = resting();
           apply_aside({{}, std::move(then)}, out);
@@ -282,7 +282,7 @@ void negotiator::apply_aside(step taken, negotiation_actions& out) {
 
 void negotiator::end(step::end& why, negotiation_actions& out) {
   if (why.condition) {
-    return fail(*why.condition, why.cause, why.text, out);
+    return fail(*why.condition, why.cause, why.text, out, {.too_big = false, .application = why.application});
   }
   out.emplace_back(action::send{end_of_stream(facts_.framing())});
   finish(
@@ -384,7 +384,7 @@ void negotiator::ends(event::peer_closed&, negotiation_actions& out) {
 
 void negotiator::ends(event::broken& e, negotiation_actions& out) {
   fail(e.condition, e.condition == stream_condition::policy_violation ? cause::limit : cause::stream_error, {}, out,
-       e.too_big);
+       {.too_big = e.too_big, .application = {}});
 }
 
 void negotiator::ends(event::timed_out&, negotiation_actions& out) {
@@ -406,7 +406,7 @@ void negotiator::ends(event::dismissed& e, negotiation_actions& out) {
         out);
   }
   if (e.condition) {
-    return fail(*e.condition, e.cause, e.text, out);
+    return fail(*e.condition, e.cause, e.text, out, {.too_big = false, .application = e.application});
   }
   if (opened_) {
     out.emplace_back(action::send{end_of_stream(facts_.framing())});
@@ -459,9 +459,10 @@ void negotiator::open_if_needed(negotiation_actions& out) {
 }
 
 void negotiator::fail(stream_condition condition, cause why, std::string_view text, negotiation_actions& out,
-                      bool too_big) {
+                      const error_detail& detail) {
   open_if_needed(out);  // RFC 6120 §4.9.1.3: an error is sent inside an opened stream (H03)
-  out.emplace_back(action::send{write_stream_error(condition, {}, too_big, facts_.framing())});
+  out.emplace_back(
+      action::send{write_stream_error(condition, {}, detail.too_big, facts_.framing(), detail.application)});
   out.emplace_back(action::send{end_of_stream(facts_.framing())});
   finish(
       {.cause = why, .phase = phase(), .sent = condition, .received = {}, .text = std::string{text}, .abrupt = false},

@@ -57,6 +57,12 @@ struct negotiator_settings {
   std::function<bool(std::string_view)> allows = {};      // servers: may that remote domain have streams with us?
 };
 
+/// What a stream error says besides its condition.
+struct error_detail {
+  bool too_big = false;
+  std::string_view application;  // condition, as XML
+};
+
 class negotiator {
 public:
   /// `facts` says what is known before the first byte. Where the method has TLS before it (direct TLS, WebSocket) and
@@ -129,7 +135,7 @@ private:
   void unclaimed(const xml::element&, negotiation_actions&);
   void send_features(negotiation_actions&) const;
   void open_if_needed(negotiation_actions&);
-  void fail(stream_condition, cause, std::string_view text, negotiation_actions&, bool too_big = false);
+  void fail(stream_condition, cause, std::string_view text, negotiation_actions&, const error_detail& = {});
   void finish(action::finish, negotiation_actions&);
 
   negotiator_settings settings_;

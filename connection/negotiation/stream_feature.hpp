@@ -48,7 +48,13 @@ struct verify_key {
   std::string stream_id;  // of the stream the key came on
   std::string key;
 };
-using question = std::variant<find_keys, check_password, bind_resource, prove_peer, verify_key>;
+/// Go on with a session whose stream is gone (XEP-0198 §5).
+struct resume_session {
+  jid user;
+  std::string id;
+  std::uint32_t handled = 0;  // of what was sent to the client
+};
+using question = std::variant<find_keys, check_password, bind_resource, prove_peer, verify_key, resume_session>;
 
 struct found_keys {
   scram_keys keys;
@@ -75,7 +81,16 @@ struct key_verdict {
   /// remote_server_timeout…
   std::expected<bool, stanza_condition> valid;
 };
-using answer = std::variant<keys_answer, password_answer, bind_answer, peer_proof, key_verdict>;
+struct resumed_session {
+  jid full;
+  std::uint32_t handled = 0;  // of what the client sent
+};
+struct resume_refusal {
+  stanza_condition condition = stanza_condition::item_not_found;
+  std::optional<std::uint32_t> sent;  // how many were, where the client says that it has handled more
+};
+using resume_answer = std::expected<resumed_session, resume_refusal>;
+using answer = std::variant<keys_answer, password_answer, bind_answer, peer_proof, key_verdict, resume_answer>;
 
 /// What has authorised a flow of stanzas between domains.
 enum class authorised_by : std::uint8_t { external, dialback };
@@ -104,6 +119,7 @@ struct step {
   };
   struct bound {
     jid full;
+    bool resumed = false;  // it was bound before, on a stream that is gone
   };
   struct authorised {  // by dialback: stanzas may come in for this flow
     domain_flow flow;
@@ -120,6 +136,7 @@ struct step {
     std::optional<stream_condition> condition;
     connection::cause cause = cause::internal;
     std::string text;
+    std::string application = {};  // the application-specific condition, as XML (RFC 6120 §4.9.4)
   };
   using consequence = std::variant<nothing, refused, exchange, upgrade, ask, ask_aside, authenticated, bound,
                                    authorised, bidirectional, ignored, end>;

@@ -149,7 +149,7 @@ std::string new_stream_id() {
 }
 
 std::string write_stream_error(stream_condition condition, std::string_view text, bool stanza_too_big,
-                               stream_framing framing) {
+                               stream_framing framing, std::string_view application) {
   static constexpr std::string_view ns = "urn:ietf:params:xml:ns:xmpp-streams";
   std::string out = start_of("error", framing);
   xml::writer w{out, xml::ns_client};
@@ -160,6 +160,7 @@ std::string write_stream_error(stream_condition condition, std::string_view text
   if (stanza_too_big) {
     w.leaf("stanza-too-big", "urn:xmpp:errors");
   }
+  out += application;
   out += "</stream:error>";
   return out;
 }

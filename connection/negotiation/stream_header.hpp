@@ -60,7 +60,7 @@ struct answered_header {
 
 /// <stream:error> with that condition (RFC 6120 §4.9), without the closing tag of the stream.
 [[nodiscard]] std::string write_stream_error(stream_condition, std::string_view text, bool stanza_too_big,
-                                             stream_framing = stream_framing::tcp);
+                                             stream_framing = stream_framing::tcp, std::string_view application = {});
 
 /// The start tag of <stream:NAME>, where the prefix is declared by nothing else (RFC 7395 §3.3.3) with its declaration.
 [[nodiscard]] std::string start_of(std::string_view name, stream_framing);

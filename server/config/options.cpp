@@ -81,6 +81,8 @@ constexpr std::array all_sections{
     section{"s2s.peer", true, true, "What holds for one other domain, one table each."},
     section{"limits", false, false,
             "What a peer may use up. Sizes count an element from its < to its >; what is exactly at a limit passes."},
+    section{"stream_management", false, false,
+            "Sessions of clients that outlive their connection (XEP-0198), over a graceful restart as well."},
     section{"http", false, false, "What is served by HTTP beside the streams: WebSocket, host-meta, POSH documents."},
     section{"metrics", false, false, "What Prometheus and health checks ask, by plain HTTP."}};
 
@@ -215,6 +217,14 @@ const std::array all_options{
     row("limits", "resources_per_user", whole_number{1, 1000}, 10, effect::at_reload,
         "How many resources an account may have bound at once.",
         [](auto& s) -> auto& { return s.limits.resources_per_user; }),
+
+    row("stream_management", "resume_timeout", duration{1s, 24h}, "5m"sv, effect::at_reload,
+        "How long a session whose connection broke may be resumed. Meanwhile its user is seen as available.",
+        [](auto& s) -> auto& { return s.stream_management.resume_timeout; }),
+    row("stream_management", "queue_stanzas", whole_number{10, 100'000}, 500, effect::at_reload,
+        "How many stanzas a client may leave unacknowledged; with more, its session ends, and what is in it goes to "
+        "where it would have gone without the session.",
+        [](auto& s) -> auto& { return s.stream_management.queue_stanzas; }),
 
     row("http", "websocket_origins", list_of{list_item::origin}, raw_list{any_origin}, effect::at_reload,
         "The web sites whose pages may connect by WebSocket; \"*\" is any. A client that is no web page names none and "

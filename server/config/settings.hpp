@@ -127,6 +127,11 @@ struct limit_settings {
   std::uint32_t resources_per_user = 0;
 };
 
+struct stream_management_settings {
+  std::chrono::milliseconds resume_timeout{};
+  std::uint32_t queue_stanzas = 0;
+};
+
 struct http_settings {
   std::vector<std::string> websocket_origins;  // "*": any; else "https://host" or "https://host:port", lower case
   std::vector<std::string> trusted_proxies;    // "network/length"
@@ -156,6 +161,7 @@ struct settings {
   s2s_settings s2s;
   std::vector<peer_settings> peers;
   limit_settings limits;
+  stream_management_settings stream_management;
   http_settings http;
   metrics_settings metrics;
 };

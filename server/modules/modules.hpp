@@ -36,6 +36,8 @@ namespace message {
 /// RFC 6121 §8.5. Also called outside the account's work where it is idle and somebody is bound: then nothing of it
 /// waits for the store.
 void inbound(exchange&, account&, const stanza_ref&);
+/// What was sent to a session that ended before it had it (XEP-0198 §4); the last act of a piece of work.
+void again(exchange&, account&, const stanza_ref&, std::chrono::system_clock::time_point sent);
 }  // namespace message
 
 namespace carbons {
@@ -50,7 +52,7 @@ void copy_received(exchange&, account&, const stanza_ref&, message_action action
 namespace offline {
 void serve(iq_table&);
 /// Keeps the message for later, or tells its sender (XEP-0160).
-job<void> keep(exchange&, account&, stanza_ref);
+job<void> keep(exchange&, account&, stanza_ref, std::chrono::system_clock::time_point sent);
 /// Hands all that is kept to that session, then forgets it.
 job<void> hand_over(exchange&, account&, connection::session_ref);
 }  // namespace offline

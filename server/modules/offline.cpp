@@ -11,14 +11,16 @@ void serve(iq_table& table) {
   table.add_feature("msgoffline", true, false);
 }
 
-job<void> keep(exchange& x, account& who, stanza_ref s) {
+job<void> keep(exchange& x, account& who, stanza_ref s, std::chrono::system_clock::time_point sent) {
   const auto there = co_await x.exists(who);
   if (!there) {
     x.refuse(*s, stanza_condition::internal_server_error);
     co_return;
   }
   const auto condition = *there ? who.condition() : recipient_condition::no_such_user;
-  if (deliver_message(s->type(), condition, who.form_of(s->to())) != message_action::store_offline) {
+  // Whoever has bound that resource since is not who it was sent to.
+  const auto form = s->to().has_resource() ? address_form::full_no_match : address_form::bare;
+  if (deliver_message(s->type(), condition, form) != message_action::store_offline) {
     x.refuse(*s, stanza_condition::service_unavailable);  // RFC 6121 §8.5.1
     co_return;
   }
@@ -27,7 +29,7 @@ job<void> keep(exchange& x, account& who, stanza_ref s) {
   }
   const auto domain = jid::make({}, who.user.domainpart(), {});
   std::string wire;
-  with_delay(*s, domain.value_or(who.user), utc_stamp(x.now()))->wire(wire);
+  with_delay(*s, domain.value_or(who.user), utc_stamp(sent))->wire(wire);
   who.offline_unread = true;
   const auto kept = co_await x.stored<void>(who, [&](auto done) {
     x.store().offline_add(who.user, std::move(wire), x.limits().offline_messages, std::move(done));

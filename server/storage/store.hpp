@@ -111,6 +111,12 @@ public:
   virtual void last_put(const jid& user, last_presence, completion<void>) = 0;
   virtual void last_load(const jid& user, completion<std::optional<last_presence>>) = 0;
 
+  // Sessions over a graceful restart (XEP-0198), as text that the store does not look into.
+  /// In place of all that there are.
+  virtual void sessions_keep(std::vector<std::string> states, completion<void>) = 0;
+  /// All there are; they are kept no more.
+  virtual void sessions_take(completion<std::vector<std::string>>) = 0;
+
   /// A secret kept for good, made at first use: key of the fake salts, XEP-0185 secret… 32 random bytes.
   virtual void secret(std::string name, completion<std::string>) = 0;
   /// A read that proves the store answers, for /readyz.

@@ -71,9 +71,40 @@ public:
     last = from;
     got.push_back(std::move(wire));
   }
-  void unbind(session_ref, const jid& full) override {
+  void unbind(session_ref, const jid& full, bool without_closing) override {
     const std::lock_guard hold{lock};
     unbound.push_back(full.text());
+    if (without_closing) {
+      managed.emplace_back("broken");
+    }
+  }
+  void resume(session_ref, resume_session q, std::move_only_function<void(resume_answer)> done) override {
+    give([full = *jid::parse(q.user.text() + "/balcony"), known = q.id == "known", h = q.handled,
+          done = std::move(done)]() mutable {
+      if (!known) {
+        return done(std::unexpected{resume_refusal{stanza_condition::item_not_found, {}}});
+      }
+      if (h > 7) {
+        return done(std::unexpected{resume_refusal{stanza_condition::undefined_condition, 7}});
+      }
+      done(resumed_session{full, 3});
+    });
+  }
+  void resumed(session_ref, const jid& full) override { manage("resumed " + full.text()); }
+  void enable(session_ref, const jid&, management::enable e) override {
+    manage(std::string{"enable"} + (e.resume ? " resume" : "") +
+           (e.max_seconds ? " max " + std::to_string(*e.max_seconds) : ""));
+  }
+  void acknowledge(session_ref, const jid&) override { manage("r"); }
+  void acknowledged(session_ref, const jid&, std::uint32_t handled) override { manage("a " + std::to_string(handled)); }
+  void answered(session_ref, const jid&, stanza_ref reply) override {
+    std::string wire;
+    reply->wire(wire);
+    manage("answered " + wire);
+  }
+  void manage(std::string what) {
+    const std::lock_guard hold{lock};
+    managed.push_back(std::move(what));
   }
   void give(std::move_only_function<void()> answer) {
     if (holding) {
@@ -88,7 +119,7 @@ public:
   bool broken = false;
   std::vector<std::move_only_function<void()>> held;
   std::mutex lock;
-  std::vector<std::string> got, unbound;
+  std::vector<std::string> got, unbound, managed;
   session_ref last;
 };
 

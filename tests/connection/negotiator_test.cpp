@@ -276,8 +276,17 @@ TEST_P(NegotiatorEarly, NothingButNegotiationIsTaken) {  // THREATS C7, RFC 6120
 }
 INSTANTIATE_TEST_SUITE_P(C7, NegotiatorEarly,
                          testing::Values("<message to='bob@example.org'><body>x</body></message>", "<presence/>",
-                                         "<iq type='get' id='1'><query xmlns='jabber:iq:auth'/></iq>",
-                                         "<enable xmlns='urn:xmpp:sm:3'/>", "<resume xmlns='urn:xmpp:sm:3' h='0'/>"));
+                                         "<iq type='get' id='1'><query xmlns='jabber:iq:auth'/></iq>"));
+
+TEST(Negotiator, FailsStreamManagementBeforeItsTimeAndGoesOn) {  // XEP-0198 §3; THREATS C7, F1
+  for (const auto* early : {"<enable xmlns='urn:xmpp:sm:3'/>", "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>"}) {
+    script s{method::direct_tls};
+    s.feeds_tls().expects({"restart"}).feeds_header().expects({"send", "send"});
+    s.feeds_element(early).expects({"send <failed xmlns='urn:xmpp:sm:3'><unexpected-request"});
+    s.feeds_element(early).expects({"send <failed xmlns='urn:xmpp:sm:3'><unexpected-request"});
+    s.run();
+  }
+}
 
 TEST(Negotiator, RefusesASecondBindAndGoesOn) {  // THREATS C7
   auto s = script{method::direct_tls};

@@ -45,6 +45,7 @@ struct action_words {
       std::string operator()(const cn::find_keys&) const { return "ask keys"; }
       std::string operator()(const cn::check_password&) const { return "ask password"; }
       std::string operator()(const cn::bind_resource&) const { return "ask bind"; }
+      std::string operator()(const cn::resume_session& q) const { return "ask to resume " + q.id; }
       std::string operator()(const cn::prove_peer& q) const { return "ask proof of " + words(q.flow); }
       std::string operator()(const cn::verify_key& q) const {
         return "ask key of " + words(q.flow) + " id " + q.stream_id + " key " + q.key;

@@ -2,8 +2,10 @@
 // being run waits for the next, as it does between loops; within a turn it runs at once, as on one's own loop.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -20,6 +22,17 @@ public:
     }
     const std::lock_guard lock{mutex_};
     queue_.push_back(std::move(work));
+  }
+  void after(const jid&, std::chrono::milliseconds wait, std::move_only_function<void()> work) override {
+    delayed_.emplace(now_ + wait, std::move(work));
+  }
+  /// Time goes by; what was due waits for the next turn.
+  void advance(std::chrono::milliseconds by) {
+    now_ += by;
+    while (!delayed_.empty() && delayed_.begin()->first <= now_) {
+      queue_.push_back(std::move(delayed_.begin()->second));
+      delayed_.erase(delayed_.begin());
+    }
   }
   /// Runs all that waits, and all that this asks for. True if there was anything.
   bool turn() {
@@ -48,6 +61,8 @@ public:
 private:
   mutable std::mutex mutex_;
   std::deque<std::move_only_function<void()>> queue_;
+  std::chrono::milliseconds now_{};
+  std::multimap<std::chrono::milliseconds, std::move_only_function<void()>> delayed_;
   static inline thread_local bool turning_ = false;
 };
 

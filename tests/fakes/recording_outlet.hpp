@@ -19,6 +19,13 @@ public:
     const std::lock_guard lock{mutex_};
     sent_[to.id].push_back(std::move(s));
   }
+  void say(connection::session_ref to, std::string element) override {
+    const std::lock_guard lock{mutex_};
+    said_[to.id].push_back(std::move(element));
+  }
+  void overcounted(connection::session_ref to, std::uint32_t handled, std::uint32_t sent) override {
+    say(to, "too high " + std::to_string(handled) + " of " + std::to_string(sent));
+  }
   void close(connection::session_ref to, stream_condition why, std::string) override {
     const std::lock_guard lock{mutex_};
     closed_[to.id] = why;
@@ -28,6 +35,11 @@ public:
   [[nodiscard]] std::vector<stanza_ref> take(connection::session_ref s) {
     const std::lock_guard lock{mutex_};
     return std::exchange(sent_[s.id], {});
+  }
+  /// The elements that are no stanzas, since last asked.
+  [[nodiscard]] std::vector<std::string> take_said(connection::session_ref s) {
+    const std::lock_guard lock{mutex_};
+    return std::exchange(said_[s.id], {});
   }
   /// How the session was told to end, if it was.
   [[nodiscard]] std::optional<stream_condition> closed(connection::session_ref s) const {
@@ -39,6 +51,7 @@ public:
 private:
   mutable std::mutex mutex_;
   std::map<std::uint64_t, std::vector<stanza_ref>> sent_;
+  std::map<std::uint64_t, std::vector<std::string>> said_;
   std::map<std::uint64_t, stream_condition> closed_;
 };
 

@@ -77,6 +77,13 @@ public:
     later<bool>(std::move(done), [this, user] { return accounts_.contains(user.text()); });
   }
 
+  void sessions_keep(std::vector<std::string> states, storage::completion<void> done) override {
+    later<void>(std::move(done), [this, states = std::move(states)] { sessions_ = states; });
+  }
+  void sessions_take(storage::completion<std::vector<std::string>> done) override {
+    later<std::vector<std::string>>(std::move(done), [this] { return std::exchange(sessions_, {}); });
+  }
+
   void roster_load(const jid& user, storage::completion<storage::roster> done) override {
     later<storage::roster>(std::move(done), [this, user] { return of(user).roster; });
   }
@@ -179,6 +186,7 @@ private:
     });
   }
 
+  std::vector<std::string> sessions_;
   std::map<std::string, account> accounts_;
   std::atomic<std::size_t> unfinished_ = 0;
   std::mutex mutex_;

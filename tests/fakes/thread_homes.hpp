@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -44,6 +45,7 @@ public:
       post(home, std::move(work));
     }
   }
+  void after(const jid&, std::chrono::milliseconds, std::move_only_function<void()>) override {}  // no time goes by
   /// To the loop of that number, as a connection that lives there would do it.
   void post(std::size_t number, std::move_only_function<void()> work) {
     post(*loops_[number % loops_.size()], std::move(work));

@@ -153,6 +153,8 @@ TEST(ConfigDefaults, AreTheDocumentedOnes) {
   EXPECT_EQ(s.limits.bytes_per_second_s2s, 0U);
   EXPECT_EQ(s.limits.send_queue_bytes, 1024U * 1024U);
   EXPECT_EQ(s.limits.resources_per_user, 10U);
+  EXPECT_EQ(s.stream_management.resume_timeout, 5min);
+  EXPECT_EQ(s.stream_management.queue_stanzas, 500U);
   EXPECT_EQ(s.metrics.address, (address{"127.0.0.1", 9568}));
 }
 

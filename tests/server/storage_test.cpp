@@ -358,6 +358,20 @@ TEST_F(SqliteStore, VcardsLastPresenceAndSecretsOutliveARestart) {
 
 // ---- order, groups, threads ----
 
+TEST_F(SqliteStore, SessionsAreKeptOverARestartAndTakenOnce) {  // XEP-0198
+  const auto keep = [&](std::vector<std::string> states) {
+    return answer<void>([&](auto done) { store_->sessions_keep(std::move(states), std::move(done)); });
+  };
+  const auto take = [&] {
+    return answer<std::vector<std::string>>([&](auto done) { store_->sessions_take(std::move(done)); });
+  };
+  EXPECT_TRUE(keep({"old"}));
+  EXPECT_TRUE(keep({"one", std::string{"t\0wo", 4}}));
+  reopen();
+  EXPECT_THAT(take().value(), ElementsAre("one", std::string{"t\0wo", 4}));
+  EXPECT_THAT(take().value(), IsEmpty());
+}
+
 TEST_F(SqliteStore, ChangesAreAppliedAndToldInTheOrderOfTheirCalls) {
   ASSERT_TRUE(create(juliet));
   std::vector<std::uint64_t> versions;

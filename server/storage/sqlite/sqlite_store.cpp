@@ -323,6 +323,47 @@ public:
         std::move(done));
   }
 
+  void sessions_keep(std::vector<std::string> states, completion<void> done) override {
+    write(
+        [states = std::move(states)](database& db) -> std::expected<void, error> {
+          if (auto gone = db.prepare("DELETE FROM sessions").run(); !gone) {
+            return gone;
+          }
+          for (const auto& state : states) {
+            if (auto put = db.prepare("INSERT INTO sessions (state) VALUES (?)").bind_blob(state).run(); !put) {
+              return put;
+            }
+          }
+          return {};
+        },
+        std::move(done));
+  }
+
+  void sessions_take(completion<std::vector<std::string>> done) override {
+    write_for<std::vector<std::string>>(
+        [](database& db) -> std::expected<std::vector<std::string>, error> {
+          std::vector<std::string> all;
+          {
+            auto q = db.prepare("SELECT state FROM sessions ORDER BY id");
+            for (;;) {
+              const auto row = q.step();
+              if (!row) {
+                return std::unexpected{row.error()};
+              }
+              if (!*row) {
+                break;
+              }
+              all.push_back(q.text(0));
+            }
+          }
+          if (auto gone = db.prepare("DELETE FROM sessions").run(); !gone) {
+            return std::unexpected{gone.error()};
+          }
+          return all;
+        },
+        std::move(done));
+  }
+
   void vcard_load(const jid& user, completion<std::optional<std::string>> done) override {
     read(std::move(done), [user](database& db) -> std::expected<std::optional<std::string>, error> {
       auto q = db.prepare("SELECT xml FROM vcards WHERE user=?");

@@ -45,11 +45,14 @@ async function connect(method, host, port, address, password) {
   xmpp.on("element", (element) => console.error("got", element.toString()));
   xmpp.on("error", (error) => console.error(String(error)));
   xmpp.on("disconnect", () => ended("disconnected"));
-  xmpp.on("online", (address) => {
+  const nowOnline = () => {
     online = beenOnline = true;
-    say("online", address);
+    say("online", xmpp.jid);
     becomeAvailable().catch((error) => console.error(String(error))); // as when the connection ends meanwhile
-  });
+  };
+  xmpp.on("online", nowOnline);
+  // The session of before goes on (XEP-0198), which is no news to the library's users; here it is.
+  xmpp.streamManagement.on("resumed", nowOnline);
   xmpp.on("stanza", (stanza) => {
     const { from, type = "" } = stanza.attrs;
     if (stanza.is("message") && stanza.getChild("body")) {

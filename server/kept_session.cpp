@@ -1,0 +1,83 @@
+#include "server/kept_session.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace comity::server {
+
+namespace {
+
+std::string wire_of(const stanza_ref& s) {
+  std::string wire;
+  if (s) {
+    s->wire(wire);
+  }
+  return wire;
+}
+
+}  // namespace
+
+std::string written(const kept_session& s) {
+  auto directed = nlohmann::json::array();
+  for (const auto& each : s.directed) {
+    directed.push_back(each.text());
+  }
+  auto queue = nlohmann::json::array();
+  for (const auto& e : s.unacknowledged) {
+    queue.push_back({{"stanza", wire_of(e.stanza)},
+                     {"at", std::chrono::duration_cast<std::chrono::seconds>(e.at.time_since_epoch()).count()},
+                     {"copies", e.copies}});
+  }
+  return nlohmann::json{{"id", s.id},
+                        {"jid", s.full.text()},
+                        {"resume_within", s.resume_within.count()},
+                        {"handled", s.handled},
+                        {"acknowledged", s.acknowledged},
+                        {"presence", wire_of(s.presence)},
+                        {"interested", s.interested},
+                        {"carbons", s.carbons},
+                        {"directed", std::move(directed)},
+                        {"queue", std::move(queue)}}
+      .dump();
+}
+
+std::optional<kept_session> read_session(std::string_view text) {
+  // The library throws for what is not there or of another type: this is the edge where that becomes a value.
+  try {
+    const auto all = nlohmann::json::parse(text);
+    kept_session s;
+    s.id = all.at("id").get<std::string>();
+    auto full = jid::parse(all.at("jid").get<std::string>());
+    if (s.id.empty() || !full || !full->has_resource()) {
+      return std::nullopt;
+    }
+    s.full = std::move(*full);
+    s.resume_within = std::chrono::seconds{all.at("resume_within").get<std::uint32_t>()};
+    s.handled = all.at("handled").get<std::uint32_t>();
+    s.acknowledged = all.at("acknowledged").get<std::uint32_t>();
+    s.interested = all.at("interested").get<bool>();
+    s.carbons = all.at("carbons").get<bool>();
+    if (const auto presence = all.at("presence").get<std::string>(); !presence.empty()) {
+      s.presence = stanza::from_wire(presence);
+    }
+    for (const auto& each : all.at("directed")) {
+      if (auto to = jid::parse(each.get<std::string>())) {
+        s.directed.insert(std::move(*to));
+      }
+    }
+    for (const auto& each : all.at("queue")) {
+      kept_session::entry e;
+      e.stanza = stanza::from_wire(each.at("stanza").get<std::string>());
+      e.at = std::chrono::system_clock::time_point{std::chrono::seconds{each.at("at").get<std::int64_t>()}};
+      e.copies = each.at("copies").get<std::uint64_t>();
+      if (!e.stanza) {
+        return std::nullopt;
+      }
+      s.unacknowledged.push_back(std::move(e));
+    }
+    return s;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace comity::server
