@@ -87,7 +87,8 @@ void stream_management::advertise(xml::writer& out, const stream_facts&) const {
 }
 
 bool stream_management::claims(const xml::element& e) const {
-  return e.ns() == ns_sm;
+  // QXmpp 1.4 resumes without naming the namespace; nothing else in the stream's own is called so.
+  return e.ns() == ns_sm || (e.ns() == xml::ns_client && e.name() == "resume" && e.attribute("previd"));
 }
 
 step stream_management::on(const xml::element& e, const stream_facts& facts) {

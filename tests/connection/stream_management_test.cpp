@@ -76,6 +76,15 @@ TEST_F(ManagedClientStream, GoesOnWithASessionInPlaceOfBinding) {
   EXPECT_THAT(p->hear("</failed>"), HasSubstr("<unexpected-request"));  // THREATS F1
 }
 
+TEST_F(ManagedClientStream, KnowsAResumptionThatNamesNoNamespace) {  // as QXmpp 1.4 sends it
+  auto p = authenticated();
+  p->say("<resume h='7' previd='known'/>");
+  EXPECT_THAT(p->hear("/>"), HasSubstr("<resumed xmlns='urn:xmpp:sm:3' previd='known' h='3'/>"));
+  auto q = authenticated();
+  q->say("<resume/>");  // this could be anything
+  EXPECT_THAT(q->hear_out(), HasSubstr("<not-authorized"));
+}
+
 TEST_F(ManagedClientStream, MayBindWhereThereIsNothingToResume) {
   auto p = authenticated();
   p->say(resume("unknown", "0"));
