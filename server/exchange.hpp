@@ -138,7 +138,6 @@ private:
   template <typename Work>
   void at_session(connection::session_ref, const jid& full, Work work);
   void ask(const bound_resource&);
-  void ask_first(const bound_resource&);
   void overfull(const bound_resource&);
   void end_later(const bound_resource&, std::chrono::seconds wait);
   void detach(bound_resource&);

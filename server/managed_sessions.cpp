@@ -13,7 +13,6 @@ namespace comity::server {
 namespace {
 
 constexpr std::size_t id_bits = 192;  // THREATS F1: at least 128
-constexpr std::chrono::seconds first_request{1};
 
 }  // namespace
 
@@ -140,22 +139,6 @@ void exchange::manage(connection::session_ref session, const jid& full, connecti
         mine.session,
         connection::write_enabled(
             mine.managed->id(), resumable ? std::optional{static_cast<std::uint32_t>(within.count())} : std::nullopt));
-    ask_first(mine);
-  });
-}
-
-/// Not at once: @xmpp/client counts from zero once it has dealt with <enabled/>, which may be after what came in the
-/// same breath. Had it acknowledged that, its next count would go backwards (THREATS F2).
-void exchange::ask_first(const bound_resource& of) {
-  of.managed->asked = true;
-  with_.homes.after(of.full.bare(), first_request, [alive = weak_from_this(), session = of.session, full = of.full] {
-    if (const auto self = alive.lock()) {
-      self->at_session(session, full, [&self = *self](account&, bound_resource& mine) {
-        if (mine.managed && std::exchange(mine.managed->asked, false) && !mine.managed->unacknowledged().empty()) {
-          self.ask(mine);
-        }
-      });
-    }
   });
 }
 

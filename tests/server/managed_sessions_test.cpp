@@ -118,8 +118,6 @@ TEST_F(ManagedSessions, AcknowledgeWhatWasHandledAndAskForTheRest) {
   EXPECT_THAT(said(juliet), ElementsAre("<a xmlns='urn:xmpp:sm:3' h='2'/>"));
   chat(romeo, "juliet@example.com", "3");
   chat(romeo, "juliet@example.com", "4");
-  EXPECT_THAT(said(juliet), IsEmpty()) << "it may not have begun to count";
-  passes(1s);
   EXPECT_THAT(said(juliet), ElementsAre(request)) << "one is enough";
   acknowledges(juliet, 1);
   EXPECT_THAT(said(juliet), ElementsAre(request)) << "for what came after the first";
