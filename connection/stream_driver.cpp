@@ -406,12 +406,12 @@ void stream_driver::count_alpn(bool no_overlap) {
 
 // --- writing and ending ----------------------------------------------------------------------------------------------
 
-void stream_driver::send_bytes(std::string_view bytes) {
+void stream_driver::send_bytes(std::string_view bytes, bool apart) {
   show_sent(bytes);
   if (websocket_) {
-    wire_.queue().push(websocket::frame(websocket::opcode::text, bytes));
+    wire_.queue().push(websocket::frame(websocket::opcode::text, bytes), apart);
   } else {
-    wire_.queue().push(bytes);
+    wire_.queue().push(bytes, apart);
   }
   wire_.want_flush();
 }

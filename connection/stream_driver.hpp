@@ -93,7 +93,8 @@ protected:
   /// loop. A WebSocket without TLS is one that its proxy has decrypted.
   void open();
   /// Queues an element of ours, a header, or the end of our stream: of WebSocket, one message.
-  void send_bytes(std::string_view bytes);
+  /// `apart`: what follows comes in a TLS record of its own.
+  void send_bytes(std::string_view bytes, bool apart = false);
   /// Queues a stanza. Where the reader is too slow for it (THREATS F4), what it has not begun to get is given up, and
   /// so is the stream: dismiss(resource_constraint).
   void send_stanza(stanza_ref);

@@ -106,7 +106,7 @@ public:
 
   void say(std::string_view element) override {
     if (bound_ && !ended()) {
-      send_bytes(element);
+      send_bytes(element, begins_count(element));
     }
   }
 

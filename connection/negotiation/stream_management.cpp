@@ -62,6 +62,10 @@ std::string write_enabled(std::string_view id, std::optional<std::uint32_t> max_
   return out;
 }
 
+bool begins_count(std::string_view element) noexcept {
+  return element.starts_with("<enabled ");
+}
+
 std::string write_management_failure(stanza_condition condition) {
   std::string out;
   xml::writer w{out, xml::ns_client};

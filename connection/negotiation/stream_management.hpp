@@ -42,6 +42,9 @@ using management_command = std::variant<management::enable, management::resume, 
 [[nodiscard]] management_command read_management(const xml::element&);
 
 [[nodiscard]] std::string write_enabled(std::string_view id, std::optional<std::uint32_t> max_seconds);
+/// Whether this is <enabled/>, which makes the client begin to count. @xmpp/client does so once it has dealt with what
+/// came in the same TLS record: stanzas there would be counted and forgotten, and its next count would go backwards.
+[[nodiscard]] bool begins_count(std::string_view element) noexcept;
 [[nodiscard]] std::string write_management_failure(stanza_condition);
 [[nodiscard]] std::string write_acknowledgement(std::uint32_t handled);
 inline constexpr std::string_view acknowledgement_request = "<r xmlns='urn:xmpp:sm:3'/>";

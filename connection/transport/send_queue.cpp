@@ -24,17 +24,18 @@ bool send_queue::push(stanza_ref stanza) {
     return false;
   }
   bytes_ += size;
-  items_.push_back({std::move(stanza), {}});
+  items_.push_back({std::move(stanza), {}, false});
   return true;
 }
 
-void send_queue::push(std::string_view bytes) {
+void send_queue::push(std::string_view bytes, bool apart) {
   bytes_ += bytes.size();
-  if (!items_.empty() && !items_.back().stanza) {
+  if (!items_.empty() && !items_.back().stanza && !items_.back().last) {
     items_.back().bytes += bytes;
+    items_.back().last = apart;
     return;
   }
-  items_.push_back({nullptr, std::string{bytes}});
+  items_.push_back({nullptr, std::string{bytes}, apart});
 }
 
 std::string_view send_queue::next(std::string& scratch, std::size_t at_most) {
@@ -43,7 +44,7 @@ std::string_view send_queue::next(std::string& scratch, std::size_t at_most) {
   }
   scratch.clear();
   std::size_t taken = 0;
-  while (taken < items_.size() && scratch.size() < at_most) {
+  while (taken < items_.size() && scratch.size() < at_most && (taken == 0 || !items_[taken - 1].last)) {
     const auto& i = items_[taken++];
     if (!i.stanza) {
       scratch += i.bytes;

@@ -22,8 +22,8 @@ public:
   /// False, and nothing queued, when more than the limit would wait (the reader is too slow).
   [[nodiscard]] bool push(stanza_ref stanza);
   /// Bytes of our own (headers, nonzas, errors), framed already, are never refused: they are few and end with the
-  /// stream.
-  void push(std::string_view bytes);
+  /// stream. `apart`: what is pushed after them is given by another next().
+  void push(std::string_view bytes, bool apart = false);
 
   [[nodiscard]] bool empty() const noexcept { return unsent_.empty() && items_.empty(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -47,6 +47,7 @@ private:
   struct item {
     stanza_ref stanza;
     std::string bytes;  // where there is no stanza
+    bool last = false;  // of what one next() gives
   };
   [[nodiscard]] std::size_t size_of(const comity::stanza&) const noexcept;
 

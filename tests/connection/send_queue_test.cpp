@@ -102,5 +102,20 @@ TEST(SendQueue, CountsWhatAMessageTakes) {  // THREATS F4: L-1, L, L+1
   EXPECT_EQ(3U, q.bytes());
 }
 
+TEST(SendQueue, GivesWhatStandsApartByItself) {
+  send_queue q{100};
+  std::string scratch;
+  q.push("one");
+  q.push("two", true);
+  q.push("three");
+  q.push("four");
+  EXPECT_EQ(q.next(scratch, 1000), "onetwo");
+  q.written(scratch, 6);
+  EXPECT_EQ(q.next(scratch, 1000), "threefour");
+  q.written(scratch, 9);
+  EXPECT_TRUE(q.empty());
+  EXPECT_EQ(q.bytes(), 0U);
+}
+
 }  // namespace
 }  // namespace comity::connection
