@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -127,6 +128,8 @@ private:
 class no_descriptors {
 public:
   no_descriptors() {
+    // What fails for want of one is named by this, and UBSan looks at a class it has not seen by way of a pipe.
+    static_cast<void>(std::generic_category().message(EMFILE));
     for (;;) {
       const int one = ::dup(STDERR_FILENO);
       if (one < 0) {
