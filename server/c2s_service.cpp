@@ -72,7 +72,7 @@ void c2s_service::acknowledged(connection::session_ref session, const jid& full,
 }
 
 void c2s_service::answered(connection::session_ref session, const jid& full, stanza_ref reply) {
-  router_.answered(session, full, std::move(reply));
+  router_.answered(session, full, reply);
 }
 
 }  // namespace comity::server

@@ -180,15 +180,17 @@ private:
   void take_stanza(xml::document& document) {
     const auto addressed = document.root().attribute("to");
     auto to = addressed ? jid::parse(*addressed) : jid{};
+    const bool addressable = to.has_value();
     const bool forbidden = document.forbidden_namespace();
     // RFC 6120 §8.1.2.1: `from` is what was bound here, whatever the client wrote (THREATS F7).
     auto stanza = stanza::make(std::move(document), peer_, std::move(to).value_or(jid{}));
     metrics().stanza_received(route(), stanza->kind());
-    if (to && !forbidden) {
+    if (addressable && !forbidden) {
       return with_.host.received(ref(), std::move(stanza));
     }
     // RFC 6120 §8.3.3.8 for an address that is none; THREATS A5 for elements that would be a stream's own.
-    auto reply = error_reply(*stanza, to ? stanza_condition::policy_violation : stanza_condition::jid_malformed);
+    auto reply =
+        error_reply(*stanza, addressable ? stanza_condition::policy_violation : stanza_condition::jid_malformed);
     if (managed_) {
       with_.host.answered(ref(), peer_, std::move(reply));
     } else if (reply) {
