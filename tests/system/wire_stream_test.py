@@ -121,7 +121,6 @@ class Headers(SystemTest):
             for stanza in (f"<message to='{victim.jid}'><body>x</body></message>", f"<presence to='{victim.jid}'/>",
                            f"<iq type='get' id='a' to='comity.test'>{PING}</iq>",
                            f"<iq type='set' id='a'><bind xmlns='{BIND}'/></iq>",
-                           "<enable xmlns='urn:xmpp:sm:3'/>", "<resume xmlns='urn:xmpp:sm:3' previd='a' h='0'/>",
                            "<iq type='get' id='a'><query xmlns='jabber:iq:auth'/></iq>",  # THREATS B3
                            "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>"):
                 for method in ("starttls", "direct"):

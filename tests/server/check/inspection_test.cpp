@@ -67,23 +67,24 @@ protected:
   }
 
   std::vector<finding> run(const std::string& zone, bool dial) {
-    asio::io_context control;
-    const auto work = asio::make_work_guard(control);
+    control_.restart();
+    const auto work = asio::make_work_guard(control_);
     std::vector<inspected_host> hosts;
     hosts.push_back(host(dial));
     std::vector<host_findings> got;
     check_run running{
-        {.control = control, .loops = pool_, .tls = client_},
+        {.control = control_, .loops = pool_, .tls = client_},
         {.hosts = std::move(hosts), .dns = std::make_unique<fakes::zone_resolver>(zone), .authorities = trust_},
         [&](std::vector<host_findings> found) {
           got = std::move(found);
-          control.stop();
+          control_.stop();
         }};
-    control.run();
+    control_.run();
     EXPECT_EQ(got.at(0).domain, "a.example");
     return got.at(0).findings;
   }
 
+  asio::io_context control_;  // outlives the loops, whose threads may not be out of post() when its work is done
   fakes::folder folder_;
   tls::peer_credentials served_;
   std::shared_ptr<const tls::trust_store> trust_;
@@ -218,13 +219,13 @@ protected:
             }};
   }
 
+  asio::io_context control_;
   fakes::folder folder_;
   tls::server_context certificates_;
   config::settings settings_;
   fakes::recording_log log_;
   connection::connection_metrics metrics_{1, {}};
   server::loop_pool pool_{1, metrics_};
-  asio::io_context control_;
 };
 
 TEST_F(CheckService, LooksAtTheRecordsByItself) {
