@@ -6,6 +6,8 @@
 
 #include "connection/s2s/peer_evidence.hpp"
 #include "server/admin/explain_words.hpp"
+#include "server/modules/timestamp.hpp"
+#include "tls/crypto.hpp"
 #include "tls/dane.hpp"
 
 namespace comity::admin {
@@ -30,8 +32,12 @@ json name_or_null(const std::optional<Enum>& value) {
 }
 
 json of(const tls::certificate_summary& c) {
-  return {{"subject", c.subject},          {"issuer", c.issuer}, {"names", c.names}, {"not_before", utc(c.not_before)},
-          {"not_after", utc(c.not_after)}, {"sha256", c.sha256}};
+  return {{"subject", c.subject},
+          {"issuer", c.issuer},
+          {"names", c.names},
+          {"not_before", server::utc_stamp(c.not_before)},
+          {"not_after", server::utc_stamp(c.not_after)},
+          {"sha256", c.sha256}};
 }
 
 json of(const connection::trust::evidence& e) {
@@ -41,7 +47,7 @@ json of(const connection::trust::evidence& e) {
 
 json of(const connection::attempt_record& a) {
   json j{{"number", a.number},
-         {"began", utc(a.began)},
+         {"began", server::utc_stamp(a.began)},
          {"milliseconds", milliseconds(a.took)},
          {"target", a.target},
          {"address", a.address},
@@ -108,7 +114,7 @@ public:
     }
     for (const auto& r : q.got.tlsa) {
       records.push_back(
-          {{"usage", r.usage}, {"selector", r.selector}, {"matching", r.matching}, {"data", hex_of(r.data)}});
+          {{"usage", r.usage}, {"selector", r.selector}, {"matching", r.matching}, {"data", tls::hex(r.data)}});
     }
     report_["queries"].push_back({{"type", to_string(q.asked.type)},
                                   {"name", q.asked.name},
@@ -159,7 +165,7 @@ public:
       records.push_back({{"usage", r.usage},
                          {"selector", r.selector},
                          {"matching", r.matching},
-                         {"data", hex_of(r.data)},
+                         {"data", tls::hex(r.data)},
                          {"usable", why.empty()},
                          {"why", why}});
     }

@@ -11,6 +11,7 @@
 #include "connection/s2s/peer_evidence.hpp"
 #include "server/admin/explain_lines.hpp"
 #include "server/admin/explain_words.hpp"
+#include "server/modules/timestamp.hpp"
 #include "server/printable.hpp"
 #include "tls/dane.hpp"
 
@@ -77,7 +78,7 @@ std::string old_attempt(const attempt_record& a) {
                          ? printable(a.target)
                          : fmt::format("{} {} to {}", a.address, to_string(a.method), printable(a.target));
   const auto how = a.cause ? cause_in_phase(a) : std::string{"reached"};
-  return fmt::format("{} {}: {} after {}{}{}", utc(a.began), where, how, milliseconds(a.took),
+  return fmt::format("{} {}: {} after {}{}{}", server::utc_stamp(a.began), where, how, milliseconds(a.took),
                      a.detail.empty() ? "" : ", ", printable(a.detail));
 }
 
@@ -270,7 +271,7 @@ std::string validity(const tls::certificate_summary& c, std::chrono::system_cloc
   const auto days = [](auto span) {
     return counted(static_cast<std::size_t>(std::chrono::floor<std::chrono::days>(span).count()), "day");
   };
-  return fmt::format("{} to {}, {}", utc(c.not_before), utc(c.not_after),
+  return fmt::format("{} to {}, {}", server::utc_stamp(c.not_before), server::utc_stamp(c.not_after),
                      now > c.not_after    ? "expired " + days(now - c.not_after) + " ago"
                      : now < c.not_before ? "not valid for another " + days(c.not_before - now)
                                           : days(c.not_after - now) + " left");

@@ -1,11 +1,11 @@
 #include "server/admin/explain_words.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cstddef>
 #include <utility>
 
+#include "tls/crypto.hpp"
 #include "tls/dane.hpp"
 
 namespace comity::admin {
@@ -98,18 +98,10 @@ std::string why_unusable(const dns::tlsa_record& r) {
                                    : fmt::format("its digest has {} bytes", r.data.size());
 }
 
-std::string hex_of(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) {
-    out += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 std::string text_of(const dns::tlsa_record& r) {
   constexpr std::size_t most = 32;
-  return fmt::format("{} {} {} {}{}", r.usage, r.selector, r.matching, hex_of(std::string_view{r.data}.substr(0, most)),
-                     r.data.size() > most ? "…" : "");
+  return fmt::format("{} {} {} {}{}", r.usage, r.selector, r.matching,
+                     tls::hex(std::string_view{r.data}.substr(0, most)), r.data.size() > most ? "…" : "");
 }
 
 std::string_view why_not_asked(const dns::target& t, const dns::endpoint_addresses& known) noexcept {
@@ -118,10 +110,6 @@ std::string_view why_not_asked(const dns::target& t, const dns::endpoint_address
     return "the SRV records are not signed";
   }
   return known.security != dns::security::secure ? "the addresses are not signed" : "";
-}
-
-std::string utc(std::chrono::system_clock::time_point when) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(when)));
 }
 
 }  // namespace comity::admin

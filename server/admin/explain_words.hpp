@@ -1,7 +1,6 @@
 // server/admin/explain_words.hpp: the words that both renderings of an explanation use for one fact.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -21,10 +20,7 @@ namespace comity::admin {
 [[nodiscard]] std::string why_unusable(const dns::tlsa_record&);
 /// "3 1 1 8d02…", cut where it is longer than a SHA2-256 digest.
 [[nodiscard]] std::string text_of(const dns::tlsa_record&);
-[[nodiscard]] std::string hex_of(std::string_view bytes);
 /// Why no TLSA records were asked for (B03, B05); "" where they were, or could have been.
 [[nodiscard]] std::string_view why_not_asked(const dns::target&, const dns::endpoint_addresses&) noexcept;
-/// "2026-11-26T00:12:03Z".
-[[nodiscard]] std::string utc(std::chrono::system_clock::time_point);
 
 }  // namespace comity::admin

@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "connection/c2s/client_stream.hpp"
@@ -166,6 +167,19 @@ protected:
                    {.descriptor = ends[0], .address = "192.0.2.1:5", .method = m, .permit = *limits_.admit(1)});
     });
     return std::make_unique<xmpp_peer>(ends[1]);
+  }
+  /// Gives the answer that is held, once one is. Nothing is looked at before it, so there is never another.
+  void release_held() {
+    bool any = false;
+    while (!any) {
+      on_loop([&] {
+        EXPECT_THAT(host_.held.size(), ::testing::Le(1U));
+        for (auto& h : std::exchange(host_.held, {})) {
+          h();
+          any = true;
+        }
+      });
+    }
   }
   /// Every connection is gone, and what it held with it.
   [[nodiscard]] bool all_gone() {

@@ -88,21 +88,9 @@ TEST_P(ClientStreamBy, ALogInMaySpeakAheadOfItsAnswers) {
   }
   on_loop([&] { host_.holding = true; });
   p->say(plain("u", "pencil") + header() + std::string{bind} + std::string{hello});
-  const auto release = [&] {
-    bool any = false;
-    while (!any) {
-      on_loop([&] {
-        EXPECT_THAT(host_.held.size(), ::testing::Le(1U));  // nothing is looked at before the answer
-        for (auto& h : std::exchange(host_.held, {})) {
-          h();
-          any = true;
-        }
-      });
-    }
-  };
-  release();
+  release_held();
   EXPECT_THAT(received(), IsEmpty());
-  release();
+  release_held();
   EXPECT_THAT(p->hear("</iq>"), HasSubstr("u@a.example/x"));
   while (received().empty()) {
     on_loop([] {});

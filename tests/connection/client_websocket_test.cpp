@@ -226,21 +226,9 @@ TEST_F(ClientWebsocket, ALogInMaySpeakAheadOfItsAnswers) {
   on_loop([&] { host_.holding = true; });
   p->under().say(client_frame(plain("u", "pencil")) + client_frame(framed_open()) + client_frame(bind_alone) +
                  client_frame(hi));
-  const auto release = [&] {
-    bool any = false;
-    while (!any) {
-      on_loop([&] {
-        EXPECT_THAT(host_.held.size(), ::testing::Le(1U));  // nothing is looked at before the answer
-        for (auto& h : std::exchange(host_.held, {})) {
-          h();
-          any = true;
-        }
-      });
-    }
-  };
-  release();
+  release_held();
   EXPECT_THAT(received(), IsEmpty());
-  release();
+  release_held();
   wait_for_received(1);
   EXPECT_THAT(received(), SizeIs(1));
 }
