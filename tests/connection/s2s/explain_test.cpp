@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "connection/s2s/attempt_history.hpp"
-#include "connection/s2s/our_end.hpp"
+#include "connection/s2s/near_and_far.hpp"
 
 namespace comity::connection {
 namespace {
@@ -19,19 +19,8 @@ std::vector<Step> of_kind(const std::vector<explained_step>& all) {
   return found;
 }
 
-class Explanations : public testing::Test {
+class Explanations : public NearAndFar {
 protected:
-  static void SetUpTestSuite() { authority_ = std::make_unique<test_authority>(); }
-  static void TearDownTestSuite() { authority_.reset(); }
-
-  void SetUp() override {
-    near = end("near.example");
-    far = end("far.example");
-  }
-  std::unique_ptr<our_end> end(const std::string& domain) {
-    return std::make_unique<our_end>(
-        *authority_, dns, our_end::plan{.domain = domain, .certificate = authority_->issue({.domain = domain})});
-  }
   [[nodiscard]] std::string usual_zone() const {
     return far->srv(method::starttls, "xmpp.far.example") + far->srv(method::direct_tls, "xmpp.far.example", 2) +
            "xmpp.far.example A 127.0.0.1\n";
@@ -54,10 +43,6 @@ protected:
     const auto all = told.wait(1);
     return all.empty() ? std::vector<explained_step>{} : all.front();
   }
-
-  static inline std::unique_ptr<test_authority> authority_;
-  fakes::zone_resolver dns{""};
-  std::unique_ptr<our_end> near, far;
   const domain_flow flow{"near.example", "far.example"};
 };
 

@@ -1,7 +1,7 @@
 // What becomes of stanzas that wait for a stream, and of streams that are lost, closed, idle or asked too much.
 #include <gmock/gmock.h>
 
-#include "connection/s2s/our_end.hpp"
+#include "connection/s2s/near_and_far.hpp"
 #include "connection/s2s/scripted_peer.hpp"
 
 namespace comity::connection {
@@ -18,19 +18,8 @@ std::vector<std::string> ids(const std::vector<stanza_ref>& stanzas) {
   return all;
 }
 
-class Links : public testing::Test {
+class Links : public NearAndFar {
 protected:
-  static void SetUpTestSuite() { authority_ = std::make_unique<test_authority>(); }
-  static void TearDownTestSuite() { authority_.reset(); }
-
-  void SetUp() override {
-    near = end("near.example");
-    far = end("far.example");
-  }
-  std::unique_ptr<our_end> end(const std::string& domain) {
-    return std::make_unique<our_end>(
-        *authority_, dns, our_end::plan{.domain = domain, .certificate = authority_->issue({.domain = domain})});
-  }
   [[nodiscard]] std::string usual_zone() const {
     return near->srv(method::starttls, "xmpp.near.example") + far->srv(method::starttls, "xmpp.far.example") +
            "xmpp.near.example A 127.0.0.1\nxmpp.far.example A 127.0.0.1\n";
@@ -47,10 +36,6 @@ protected:
     dns.zone(zone);
     near->run();
   }
-
-  static inline std::unique_ptr<test_authority> authority_;
-  fakes::zone_resolver dns{""};
-  std::unique_ptr<our_end> near, far;
 };
 
 // --- the queue -------------------------------------------------------------------------------------------------------
