@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""README.md names nothing that does not exist, and gives no command that no test runs.
+"""README.md names nothing that does not exist, gives no command that no test runs, and says nothing twice.
 
 Every path in it is tracked, or is made by one of its commands. Of the commands, those on the tree itself are run by
 tests/system/readme_test.py; those on what is installed stand word for word in tests/package/guest.sh, or, where it takes
@@ -35,6 +35,15 @@ def findings_in(text, files):
             yield f"README.md:{number}: {path} is not there"
 
 
+def repeated_in(text):
+    """Headings and rows of tables that are there already, as a merge of two versions may leave them."""
+    seen = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        head = line if line.startswith("#") else line.split("|")[1].strip() if re.match(r"\| [^|]{20}", line) else None
+        if head and seen.setdefault(head, number) != number:
+            yield f"README.md:{number}: {head[:60]} stands in line {seen[head]} too"
+
+
 def commands_in(text):
     """The lines of the blocks of shell that are not run on the tree itself, as building and measuring are."""
     for block in re.findall(r"(?ms)^```sh\n(.*?)^```$", text):
@@ -55,7 +64,7 @@ def check():
         return "\n".join((checking.ROOT / name).read_text(encoding="utf-8") for name in names)
     text = read("README.md")
     lab = read(*checking.tracked("tests/lab/*.py", "tests/lab/scenarios/*"))
-    return [*findings_in(text, set(checking.tracked())), *untried_in(text, read("tests/package/guest.sh"), lab)]
+    return [*findings_in(text, set(checking.tracked())), *repeated_in(text), *untried_in(text, read("tests/package/guest.sh"), lab)]
 
 
 def self_test():
@@ -68,7 +77,11 @@ def self_test():
         ("```sh\nsystemctl restart comityd\n```\n", True), ("```sh\ncomityctl check example.org\nx\n```\n", True),
         ("```sh\ncomityctl check example.org --json\n```\n", True), ("```sh\ncheck example.org --wait\n```\n", True),
     ], lambda text: list(untried_in(text, guest, lab)))
-    return untried + checking.judged([
+    repeated = checking.judged([
+        ("## One\n## Two\n| what | by |\n|---|---|\n| what | by |\n", False), ("## One\n\n## One\n", True),
+        ("| Dialback with its errors | XEP-0220 |\n| what | by |\n| Dialback with its errors | - |\n", True),
+    ], lambda text: list(repeated_in(text)))
+    return untried + repeated + checking.judged([
         ("`connection/loop.cpp`, `connection/loop`, `connection/`, `tests/system`", False),
         ("`deploy/quickstart --check`, `run/ca.crt`, `build/bin/comityd --config run/comity.toml`", False),
         ("`jabber:iq:roster`, `text/plain`, `A/AAAA`", False),
