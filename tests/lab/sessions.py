@@ -71,8 +71,8 @@ class Sessions:
             host, settings = self.host_of(domain), self.logins.get(jid, {})
             method = settings.get("method", "starttls")
             port = settings.get("port", PORTS["c2s" if method == "starttls" else "c2s_direct"])
-            client = Client(host.namespace.addresses[0], port, domain, local_part, PASSWORD, method=method,
-                            context=_any_certificate(), alpn=settings.get("alpn", ("xmpp-client",)),
+            client = Client(host.namespace.addresses[0], port, domain, local_part, settings.get("password", PASSWORD),
+                            method=method, context=_any_certificate(), alpn=settings.get("alpn", ("xmpp-client",)),
                             mechanism=settings.get("mechanism", host.mechanism), resource="lab", timeout=PATIENCE)
             with host.namespace.inside():
                 client.connect()

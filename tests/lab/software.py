@@ -399,6 +399,10 @@ class DnsHost:
                 time.sleep(0.02)
                 return False
 
+    def reread(self):
+        """nsd takes the zones as they are now."""
+        self.processes[0].send_signal(signal.SIGHUP)
+
     def tail(self):
         return "\n".join(f"{each.name}: {each.read_text(encoding='utf-8', errors='replace')[-2000:]}"
                          for each in self.directory.glob("*.log"))

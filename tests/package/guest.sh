@@ -22,8 +22,8 @@ ip link set lo up
 # Images of containers forbid what installing a service does on a machine.
 rm -f /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
-mkdir -p /proof/build/package
-mv /proof/comity_*.deb /proof/build/package
+mkdir /proof/build
+mv /proof/package /proof/build
 cd /proof
 
 say "installed, it waits for a configuration"
@@ -40,8 +40,8 @@ comityctl cause tls_alert > /dev/null
 say "set up by one command, it serves"
 {
   comityctl setup example.org --unattended
-} > /proof/setup 2>&1
-cat /proof/setup
+} > /proof/shared/setup 2>&1
+cat /proof/shared/setup
 is "$(of ActiveState)" active
 is "$(find /var/lib/comity ! -user comity)" ""
 is "$(stat -c %a /var/lib/comity/comity.db)" 600

@@ -2,8 +2,8 @@
 """The Debian package, as its operator meets it: built, judged by lintian, and installed, run, reloaded, hung, upgraded,
 removed and purged under a real systemd.
 
-That systemd boots in a container whose root is this machine's, with a layer above it that takes all changes and goes with
-the test: nothing is installed here. Where the kernel gives no such container the test is skipped.
+Nothing is installed here, but in a container (container.py); where the kernel gives none the test is skipped. After it a
+new user goes by README.md from nothing to a server that federates (new_user.py).
 """
 
 import gzip
@@ -12,15 +12,15 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 
+import container
+import new_user
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-SKIPPED = 77
-BOOT = 300  # seconds until all is done in there, on a busy machine
 
 HELD = [
     "usr/bin/comityd", "usr/bin/comityctl", "lib/systemd/system/comityd.service", "usr/lib/sysusers.d/comity.conf",
@@ -31,35 +31,6 @@ HELD = [
     "usr/share/doc/comity/copyright", "usr/share/doc/comity/examples/comity.toml",
     "usr/share/doc/comity/examples/prometheus/comity.rules.yml",
     "usr/share/doc/comity/examples/grafana/dashboards/overview.json"]
-
-# Runs in a mount namespace of its own, so all that it mounts goes with it. The layer is in memory, since an overlay takes
-# no layer that lies on another overlay.
-CONTAINER = """
-set -eu
-mount -t tmpfs comity "$LAYER"
-mkdir "$LAYER/changes" "$LAYER/work" "$LAYER/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$LAYER/changes,workdir=$LAYER/work" "$LAYER/root" || exit 77
-cd "$LAYER/root"
-mkdir proof
-cp "$GUEST" "$PACKAGE" proof/
-cat > etc/systemd/system/proof.service << UNIT
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /proof/$(basename "$GUEST")
-StandardOutput=append:/proof/said
-StandardError=inherit
-ExecStopPost=/bin/sh -c 'echo \\$SERVICE_RESULT > /proof/result; systemctl --force --force poweroff'
-UNIT
-systemd-nspawn --quiet --directory "$LAYER/root" --machine "comity-proof-$$" --private-network --register=no \\
-  --keep-unit --link-journal=no --console=pipe --boot systemd.unit=proof.service \\
-  < /dev/null > "$LAYER/console" 2>&1 || true
-cat proof/said 2> /dev/null || cat "$LAYER/console"
-[ "$(cat proof/result 2> /dev/null)" = success ]
-cp proof/setup "$LAYER/../setup"
-left=$(find "$LAYER/changes" -iname '*comity*' ! -path "$LAYER/changes/proof/*")
-[ -z "$left" ] || { echo "purged, it leaves: $left"; exit 1; }
-"""
-
 
 def build(into):
     done = subprocess.run([ROOT / "deploy" / "package", into], check=False)
@@ -99,23 +70,6 @@ def inspect(package, directory):
         sys.exit("comity.spdx.json: elements are missing, or there twice")
 
 
-def live(package, layer):
-    container = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "bash", "-c", CONTAINER], start_new_session=True,
-        env={**os.environ, "LAYER": str(layer), "GUEST": str(HERE / "guest.sh"), "PACKAGE": str(package)})
-    try:
-        status = container.wait(BOOT)
-    except subprocess.TimeoutExpired:
-        os.killpg(container.pid, signal.SIGKILL)
-        container.wait()
-        sys.exit(f"not done within {BOOT} s")
-    if status == SKIPPED:
-        print("skipped: there are no overlays here")
-    elif status != 0:
-        sys.exit(f"the container's test failed ({status})")
-    return status
-
-
 def lasting(text):
     """What `setup` prints, without what differs from one run to the next."""
     text = re.sub(r"(not shown again: )\S+", r"\1PASSWORD", text)
@@ -133,16 +87,18 @@ def as_shown(said):
 def main():
     if os.getuid() != 0:
         print("skipped: a container takes root")
-        return SKIPPED
+        return container.SKIPPED
     directory = pathlib.Path(tempfile.mkdtemp(prefix="comity-package-"))
     try:
         package = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else build(directory)
         judge(package.parent)
         inspect(package, directory)
-        (directory / "layer").mkdir()
-        status = live(package, directory / "layer")
+        proof = directory / "proof"
+        proof.mkdir()
+        status = container.run(HERE / "guest.sh", package, proof)
         if status == 0:
-            as_shown((directory / "setup").read_text(encoding="utf-8"))
+            as_shown((proof / "setup").read_text(encoding="utf-8"))
+            new_user.walk(package)
         return status
     finally:
         shutil.rmtree(directory)
