@@ -26,6 +26,7 @@ class Member:
         self.user = f"member-{number % 100}"
         self.resource = f"r{number}"
         self.jid = f"{self.user}@{server.domain}/{self.resource}"
+        self.address = "127.0.0.1"  # which it comes from
         self.reader = self.writer = None
         self.received = b""
 
@@ -47,10 +48,13 @@ class Member:
                   "xmlns:stream='http://etherx.jabber.org/streams'>")
         await self.until(b"</stream:features>")
 
-    async def log_in(self, context):
+    async def connect(self, context):
         self.reader, self.writer = await asyncio.open_connection(
             "127.0.0.1", self.server.direct_port, ssl=context, server_hostname=self.server.domain,
-            ssl_handshake_timeout=PATIENCE_OF_A_CROWD)
+            ssl_handshake_timeout=PATIENCE_OF_A_CROWD, local_addr=(self.address, 0))
+
+    async def log_in(self, context):
+        await self.connect(context)
         await self.open()
         bare = f"n={self.user},r={base64.b64encode(os.urandom(18)).decode()}"
         self.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>"

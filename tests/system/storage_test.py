@@ -1,4 +1,4 @@
-"""What was acknowledged is kept: THREATS X1, X3, X16."""
+"""What was acknowledged is kept: THREATS X1, X3, X16 (and restart_test.py)."""
 
 import contextlib
 import os
@@ -146,19 +146,6 @@ class Killed(unittest.TestCase):
                 for number in range(50):
                     self.assertEqual(away.wait_for(lambda each: each.tag == f"{{{CLIENT}}}message")
                                      .findtext(f"{{{CLIENT}}}body"), f"message {number}")
-
-    def test_many_restarts(self):  # THREATS X16: half of them by kill -9
-        with Server(users=["alice"], settings=IMPATIENT) as server:
-            for number in range(20):
-                with contextlib.closing(server.login("alice")) as alice:
-                    alice.iq("set", f"<query xmlns='{ROSTER}'><item jid='{number}@x'/></query>")
-                    if number % 2:
-                        server.kill()
-                    else:
-                        server.stop()
-                server.start()
-            with server.login("alice") as alice:
-                self.assertEqual(set(roster_of(alice)), {f"{number}@x" for number in range(20)})
 
 
 @unittest.skipIf(os.geteuid() != 0, "only root can mount a file system of a size")
