@@ -54,7 +54,6 @@ class Subject:
     """One server process: where it is, and how the generator reaches it."""
 
     floor = False
-    note = ""
 
     def arguments(self):
         return ["--pid", str(self.pid), "--host", self.address, "--port", str(self.port), "--domain", self.domain,
@@ -64,10 +63,10 @@ class Subject:
 class Floor(Subject):
     floor = True
     domain = "floor.bench.example"
-    port = PORTS["c2s_direct"]
+    address = "127.0.0.1"
 
-    def __init__(self, world, directory, core, program):
-        self.address = "127.0.0.1"
+    def __init__(self, world, directory, number, core, program):
+        self.port = PORTS["c2s_direct"] + number
         made = world.authorities.issue(self.domain, {}, directory / "crt", directory / "key")
         self.process = Place(self.address, core).popen([program, self.port, made.chain, made.key],
                                                        stdout=subprocess.PIPE)
@@ -79,15 +78,20 @@ class Floor(Subject):
         self.process.wait()
 
 
+def address(number):
+    """Of the server with this number."""
+    return f"127.0.{10 + number}.1"
+
+
 class Real(Subject):
     """A server of software.KINDS, of its own domain and, where asked for, of d0, d1, … below that."""
 
     port = PORTS["c2s_direct"]
 
-    def __init__(self, world, kind, name, directory, number, core, accounts, settings=None, more_domains=0):
-        self.name, self.accounts = name, accounts
+    def __init__(self, world, kind, name, directory, number, core, accounts, settings=None, more_domains=0, threads=1):
+        self.name, self.accounts, self.threads = name, accounts, threads
         self.domain = f"{name}.bench.example"
-        self.address = f"127.0.{10 + number}.1"
+        self.address = address(number)
         directory.mkdir()
         domains = [self.domain, *(f"d{each}.{self.domain}" for each in range(more_domains))]
         made = world.authorities.issue(self.domain, {"dns": [self.domain, f"*.{self.domain}"]}, directory / "crt",
@@ -122,7 +126,7 @@ class Comity(Real):
 
     def config(self):
         return {
-            "server": {"threads": 1},
+            "server": {"threads": self.threads},
             "log": {"level": "warn"},
             "dns": {"servers": ["127.0.0.53"], "root_hints": "", "trust_anchors": []},
             "s2s": {"allowed_addresses": ["127.0.0.0/8"], "queue_stanzas": 100_000},
@@ -165,6 +169,9 @@ class Prosody(Real):
             "local_interfaces": [self.address],
             "authentication": "internal_hashed",
             "unbound": {"resolvconf": True, "hoststxt": False},
+            # What Debian's configuration has for messages and presence; between servers it would cost them alone.
+            "modules_enabled": ["roster", "saslauth", "tls", "disco", "ping", "offline", "carbons", "smacks"],
+            "smacks_enabled_s2s": False,
         }
 
     def add_accounts(self):
@@ -180,20 +187,21 @@ class Prosody(Real):
 
 class _EjabberdHost(software.Ejabberd):
     accounts = 0
+    threads = 1
 
     def command(self):
         domain = self.domains[0]
-        # As Debian's ejabberdctl starts it, but for one scheduler on the one core, and no name in the network.
+        # As Debian's ejabberdctl starts it, but for one scheduler a core, and no name in the network.
         make = (f'ok = ejabberd_auth:try_register(<<"u0">>, <<"{domain}">>, <<"{PASSWORD}">>), '
                 f'[R] = mnesia:dirty_read(passwd, {{<<"u0">>, <<"{domain}">>}}), '
                 f'[mnesia:dirty_write(setelement(2, R, {{<<"u", (integer_to_binary(N))/binary>>, <<"{domain}">>}})) '
                 f'|| N <- lists:seq(1, {self.accounts - 1})], ')
-        return ["erl", "-noinput", "+S", "1:1", "+K", "true", "+P", "250000", "+Q", "65536", "-mnesia", "dir",
+        return ["erl", "-noinput", "+S", f"{self.threads}:{self.threads}", "+K", "true", "+P", "250000", "+Q", "65536", "-mnesia", "dir",
                 f'"{self.directory}/mnesia"', "-s", "ejabberd", "-eval", make + 'io:format("lab: serving~n").']
 
 
 class Ejabberd(Real):
-    note = "4,096 rounds of PBKDF2, which cannot be set"
+    """Its 4,096 rounds of PBKDF2 cannot be set."""
 
     def __init__(self, *arguments, **options):
         super().__init__(arguments[0], _EjabberdHost, *arguments[1:], **options)
@@ -205,7 +213,8 @@ class Ejabberd(Real):
             "loglevel": "error",
             "auth_password_format": "scram",
             "listen": [listener("c2s_direct", "ejabberd_c2s", tls=True), listener("s2s", "ejabberd_s2s_in")],
+            "modules": {name: {} for name in ("mod_carboncopy", "mod_stream_mgmt")},
         }
 
     def add_accounts(self):
-        self.host.accounts = self.accounts
+        self.host.accounts, self.host.threads = self.accounts, self.threads

@@ -11,6 +11,7 @@ namespace comity::bench {
 namespace {
 
 constexpr std::string_view iq_end = "</iq>";
+constexpr std::string_view id_begin = "id=";
 constexpr std::chrono::seconds patience{60};
 
 }  // namespace
@@ -21,6 +22,8 @@ findings domains(const surroundings& around, const domain_load& load) {
   std::size_t sent = 0;
   std::size_t answered = 0;
   std::string refusal;
+  latencies times;
+  std::vector<clock::time_point> begun_at;  // by the number in the id
   // A ping of a domain (XEP-0199) is answered by <iq …/>, a failure has content.
   const client::events told{.bytes = [&](client&, std::string& bytes) {
     for (auto end = bytes.find('>'); end != std::string::npos; end = bytes.find('>')) {
@@ -35,6 +38,10 @@ findings domains(const surroundings& around, const domain_load& load) {
         continue;
       }
       if (stanza.contains("type='result'") || stanza.contains("type=\"result\"")) {
+        const auto at = stanza.find(id_begin) + id_begin.size() + 2;  // behind the quote and the p
+        std::size_t number = begun_at.size();
+        std::from_chars(stanza.data() + at, stanza.data() + stanza.size(), number);
+        times.add(clock::now() - begun_at.at(number));
         ++answered;
       } else {
         refusal = stanza;
@@ -44,6 +51,7 @@ findings domains(const surroundings& around, const domain_load& load) {
   clients.gather(around.where, 0, 1, 1, told);
   auto& asker = *clients.all()[0];
   const auto ping = [&](const std::string& domain) {
+    begun_at.push_back(clock::now());
     asker.send("<iq type='get' id='p" + std::to_string(sent++) + "' to='" + domain +
                "'><ping xmlns='urn:xmpp:ping'/></iq>");
   };
@@ -65,6 +73,7 @@ findings domains(const surroundings& around, const domain_load& load) {
   };
   ping(around.peers.domain);  // the way back, where it is another connection, is not what is measured
   pass(1, 1);
+  times = {};
   const auto cpu = cpu_seconds(around.processes);
   const auto begun = clock::now();
   pass(load.count + 1, load.parallel);
@@ -72,6 +81,8 @@ findings domains(const surroundings& around, const domain_load& load) {
   asker.close();
   const auto count = static_cast<double>(load.count);
   return {{"server_cpu_ms_each", (cpu_seconds(around.processes) - cpu) / count * 1e3},
+          {"latency_ms_p50", times.percentile(0.5)},
+          {"latency_ms_p99", times.percentile(0.99)},
           {"each_second", count / took.count()}};
 }
 

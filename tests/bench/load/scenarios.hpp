@@ -41,11 +41,12 @@ struct handshake_load {
 [[nodiscard]] findings handshakes(const surroundings&, const handshake_load&);
 
 struct idle_load {
-  std::size_t sessions = 1000;
+  std::vector<std::size_t> sessions = {1000};  // rising: how many are held when memory is looked at
   std::size_t parallel = 64;
   std::chrono::milliseconds settle{2000};
 };
-/// Sessions that are bound and say nothing: what each takes of the server's memory.
+/// Sessions that are bound and say nothing: what each takes of the server's memory, at every number of them that is
+/// asked for.
 [[nodiscard]] findings idle(const surroundings&, const idle_load&);
 
 struct message_load {
@@ -55,6 +56,13 @@ struct message_load {
   std::chrono::milliseconds warm_up{500};
   std::chrono::milliseconds time{5000};
   std::size_t body = 100;  // bytes
+  std::size_t first = 0;   // the number of the first client
+  /// XEP-0198: every client asks for an acknowledgement of each so many of its messages, and gives those that it is
+  /// asked for at once; 0: none is spoken.
+  std::size_t acknowledged = 0;
+  /// Says "ready" on standard output once all are online, and goes on when a line comes by standard input: so several
+  /// generators begin together.
+  bool wait = false;
 };
 /// One-to-one messages in both directions of each pair. On different servers where `peers` says so.
 [[nodiscard]] findings messages(const surroundings&, const message_load&);
@@ -69,9 +77,9 @@ struct fan_out_load {
 struct domain_load {
   std::size_t count = 50;
   std::size_t first = 0;
-  std::size_t parallel = 4;
+  std::size_t parallel = 1;
 };
-/// The first stanza to each of the domains d0, d1, … below that of `peers`, and its answer.
+/// The first stanza to each of the domains d0, d1, … below that of `peers`, and the time until its answer.
 [[nodiscard]] findings domains(const surroundings&, const domain_load&);
 
 }  // namespace comity::bench
