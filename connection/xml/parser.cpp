@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "connection/xml/plain_element.hpp"
 #include "connection/xml/writer.hpp"
 
 // Distributions backport this function, and a run-time library may lack it though the header has it: asked for weakly.
@@ -335,6 +336,15 @@ std::expected<stream_header, stream_condition> parser::header(std::string_view b
 
 std::expected<void, stream_condition> parser::element(std::string_view bytes, const stream_context& context,
                                                       document& out) {
+  out.clear();
+  if (read_plain_element(bytes, context.content_ns, out)) {
+    return {};
+  }
+  return element_by_expat(bytes, context, out);
+}
+
+std::expected<void, stream_condition> parser::element_by_expat(std::string_view bytes, const stream_context& context,
+                                                               document& out) {
   out.clear();
   std::unique_ptr<session> own;
   std::unique_ptr<session>& used = context.bare()                    ? state_->bare

@@ -4,7 +4,8 @@
 // time, found by `framer`, from any connection whose stream header declares the usual namespaces. After each element it
 // must stand at depth 1 with every byte consumed, else the element is refused and the expat parser inside is thrown
 // away. It is also renewed after a bounded number of input bytes, since expat never frees the names it has seen
-// (THREATS A15). Belongs to one loop; not thread-safe.
+// (THREATS A15). Plain elements, which most are, are read without expat (plain_element.hpp). Belongs to one loop; not
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +67,9 @@ public:
   /// Parses one complete element, as the framer found it, into `out` (cleared first).
   [[nodiscard]] std::expected<void, stream_condition> element(std::string_view bytes, const stream_context& context,
                                                               document& out);
+  /// The same, by expat alone: what the reading of plain elements is held against.
+  [[nodiscard]] std::expected<void, stream_condition> element_by_expat(std::string_view bytes,
+                                                                       const stream_context& context, document& out);
 
 private:
   struct state;
