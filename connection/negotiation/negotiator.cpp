@@ -3,19 +3,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "connection/negotiation/stanza_addressing.hpp"
+#include "connection/negotiation/machine.hpp"
 #include "connection/negotiation/starttls.hpp"
 
 namespace comity::connection {
-
-namespace {
-
-template <typename Event>
-constexpr bool always_ends = std::is_same_v<Event, event::peer_closed> || std::is_same_v<Event, event::broken> ||
-                             std::is_same_v<Event, event::timed_out> || std::is_same_v<Event, event::dismissed> ||
-                             std::is_same_v<Event, event::gone>;
-
-}  // namespace
 
 negotiator::negotiator(negotiator_settings settings, stream_facts facts)
     : settings_{std::move(settings)}, facts_{std::move(facts)} {
@@ -54,17 +45,7 @@ negotiation_actions negotiator::on(negotiation_event happened) {
   if (ended()) {
     return out;
   }
-  std::visit(
-      [&](auto& e) {
-        using event_type = std::remove_cvref_t<decltype(e)>;
-        if constexpr (always_ends<event_type>) {
-          ends(e, out);
-        } else {
-          const auto now = state_;  // a handler consumes its state
-          std::visit([&](auto s) { handle(s, e, out); }, now);
-        }
-      },
-      happened);
+  dispatch(state_, happened, [&](auto& e) { ends(e, out); }, [&](auto s, auto& e) { handle(s, e, out); });
   return out;
 }
 
@@ -350,21 +331,9 @@ void negotiator::unclaimed(const xml::element& e, negotiation_actions& out) {
 }
 
 void negotiator::take_stanza(const xml::element& e, negotiation_actions& out) {
-  auto verdict = judge_addresses(e, facts_.flows);
-  std::visit(
-      [&](auto& judged) {
-        using judged_type = std::remove_cvref_t<decltype(judged)>;
-        if constexpr (std::is_same_v<judged_type, addressed>) {
-          out.emplace_back(action::received{std::move(judged.from), std::move(judged.to), {}});
-        } else if constexpr (std::is_same_v<judged_type, malformed_to>) {
-          out.emplace_back(action::received{std::move(judged.from), {}, stanza_condition::jid_malformed});
-        } else if constexpr (std::is_same_v<judged_type, malformed_from>) {
-          out.emplace_back(action::ignored{"a stanza whose sender is no address"});
-        } else {
-          fail(judged, cause::policy, e.attribute("from").value_or(""), out);
-        }
-      },
-      verdict);
+  take_addressed(e, facts_.flows, out, [&](stream_condition condition) {
+    fail(condition, cause::policy, e.attribute("from").value_or(""), out);
+  });
 }
 
 // --- ends, legal in every state --------------------------------------------------------------------------------------
