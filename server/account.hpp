@@ -18,6 +18,7 @@
 #include "connection/jid.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
+#include "server/block_list.hpp"
 #include "server/contacts.hpp"
 #include "server/delivery_rules.hpp"
 #include "server/job.hpp"
@@ -32,6 +33,7 @@ struct bound_resource {
   stanza_ref presence;  // the last broadcast, without `to`; nullptr while not available
   std::int8_t priority = 0;
   bool interested = false;                  // has asked for the roster (RFC 6121 §2.2)
+  bool sees_blocks = false;                 // has asked for the block list (XEP-0191)
   bool carbons = false;                     // has asked for copies of its siblings' messages (XEP-0280)
   bool ending = false;                      // its stream is gone, its end has yet to be told
   std::unique_ptr<managed_stream> managed;  // XEP-0198; nullptr where the client has not enabled it
@@ -46,8 +48,11 @@ struct account {
 
   const jid user;  // bare
   std::vector<bound_resource> resources;
-  std::unique_ptr<contacts> roster;  // nullptr until loaded
-  bool offline_unread = true;        // the store may hold messages for this user
+  std::unique_ptr<contacts> roster;     // nullptr until loaded
+  bool blocks_known = false;            // the block list has been loaded; always where there are resources
+  std::unique_ptr<block_list> blocked;  // nullptr: nobody is blocked, as far as is known
+  std::uint64_t block_pushes = 0;
+  bool offline_unread = true;  // the store may hold messages for this user
 
   // The order of work.
   bool active = false;
@@ -62,6 +67,16 @@ struct account {
       }
     }
     return nullptr;
+  }
+  /// The user wants to hear nothing from that address, nor to send to it (XEP-0191). The list is known.
+  /// DEVIATION: as the user's own resources, which can never be blocked, so the server itself: whoever blocks its
+  /// domain means the people there, and could not even ask what the list is.
+  /// (Blocking.NeverOfOneselfNorOfTheServerItself)
+  [[nodiscard]] bool blocks(const jid& other) const noexcept {
+    return blocked != nullptr && can_block(other) && blocked->matches(other);
+  }
+  [[nodiscard]] bool can_block(const jid& other) const noexcept {
+    return other.bare_text() != user.text() && other.bare_text() != user.domainpart();
   }
   [[nodiscard]] bool any_available() const noexcept {
     for (const auto& r : resources) {

@@ -159,6 +159,19 @@ job<std::expected<contacts*, storage::error>> exchange::roster_of(account& who) 
   co_return who.roster.get();
 }
 
+job<bool> exchange::load_blocked(account& who) {
+  if (!who.blocks_known) {
+    auto loaded = co_await stored<std::vector<jid>>(
+        who, [this, &who](auto done) { store().blocked_load(who.user, std::move(done)); });
+    if (!loaded) {
+      co_return false;
+    }
+    who.blocked = loaded->empty() ? nullptr : std::make_unique<block_list>(std::move(*loaded));
+    who.blocks_known = true;
+  }
+  co_return true;
+}
+
 job<std::expected<bool, storage::error>> exchange::exists(account& who) {
   if (who.resources.empty()) {
     co_return co_await stored<bool>(who,

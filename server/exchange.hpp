@@ -85,6 +85,9 @@ public:
 
   /// The account's roster, loaded when needed; an error where the store has none for us.
   job<std::expected<contacts*, storage::error>> roster_of(account& who);
+  /// Sees that it is known whom the account blocks: nobody, where it does not exist. False where the store does not
+  /// say.
+  job<bool> load_blocked(account& who);
   /// Whether the account exists; certain where somebody is logged in.
   job<std::expected<bool, storage::error>> exists(account& who);
   /// Stores an item, or takes out one that says nothing any more, and follows in the copy. The version it got.
@@ -120,6 +123,9 @@ private:
   void outbound(account& who, bound_resource& sender, const stanza_ref&);
   void outbound_iq(account& who, const stanza_ref&);
   void inbound(account& who, const stanza_ref&);
+  job<void> inbound_after_loading(account& who, stanza_ref);
+  void inbound_from_blocked(const stanza& s);
+  void outbound_to_blocked(account& who, const stanza& s);
   void inbound_iq(account& who, const stanza_ref&);
   void iq_to_resource(account& who, const stanza_ref&);
   job<void> iq_to_resource_later(account& who, stanza_ref);
@@ -128,6 +134,8 @@ private:
   void iq_to_server(const stanza_ref& request);
   void bind_here(account& who, connection::session_ref, const std::string& wanted,
                  std::move_only_function<void(std::expected<jid, bind_failure>)>& done);
+  job<void> bind_after_loading(account& who, connection::session_ref, std::string wanted,
+                               std::move_only_function<void(std::expected<jid, bind_failure>)> done);
   void count_session(std::string_view domain, bool more);
   /// Takes the resource out of the account, tells of it, and sees to what its client never acknowledged.
   void end_resource(account& who, std::size_t index);

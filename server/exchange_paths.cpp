@@ -28,6 +28,20 @@ iq_request request_of(const stanza_ref& s) {
   return r;
 }
 
+/// Whether it comes to anything for a user who has no session. What does not needs no block list.
+bool heard_in_absence(const stanza& s) {
+  switch (s.kind()) {
+    case stanza_kind::message:
+      return s.type() != stanza_type::error;
+    case stanza_kind::presence:
+      return s.type() != stanza_type::available && s.type() != stanza_type::unavailable &&
+             s.type() != stanza_type::error;
+    case stanza_kind::iq:
+      return s.type() == stanza_type::get || s.type() == stanza_type::set;
+  }
+  return false;
+}
+
 bool accepts(const iq_service& service, const stanza& request) {
   return request.type() == stanza_type::set ? service.set : service.get;
 }
@@ -101,7 +115,7 @@ void exchange::route(const stanza_ref& s) {
     return;
   }
   if (auto* who = find(to.bare_text())) {
-    if (s->kind() == stanza_kind::message && !who->active && !who->resources.empty()) {
+    if (s->kind() == stanza_kind::message && !who->active && !who->resources.empty() && who->blocked == nullptr) {
       // The path that most stanzas take: nothing to wait for, nothing to allocate. Storing for later is work.
       if (deliver_message(s->type(), who->condition(), who->form_of(to)) != message_action::store_offline) {
         message::inbound(*this, *who, s);
@@ -136,6 +150,10 @@ void exchange::answer_error(account& who, const stanza& request, stanza_conditio
 }
 
 void exchange::outbound(account& who, bound_resource& sender, const stanza_ref& s) {
+  if (!s->to().empty() && who.blocks(s->to())) {
+    outbound_to_blocked(who, *s);
+    return;
+  }
   switch (s->kind()) {
     case stanza_kind::message: {
       // RFC 6120 §10.3.1: without `to` it is for the sender's own account.
@@ -165,7 +183,41 @@ void exchange::outbound_iq(account& who, const stanza_ref& s) {
   route(s);
 }
 
+/// XEP-0191 §3.3, of what the user sends: not routed, and the user told, where an error may be answered.
+void exchange::outbound_to_blocked(account& who, const stanza& s) {
+  if (const auto reply =
+          error_reply(s, stanza_condition::not_acceptable, "cancel", {}, "blocked", blocking::ns_errors)) {
+    answer(who, reply);
+  }
+}
+
+/// XEP-0191 §3.3, of what a blocked JID sends: as if the user were not there. Nothing answers presence, lest it show
+/// that somebody is; and nothing is answered to errors and results.
+void exchange::inbound_from_blocked(const stanza& s) {
+  if (s.kind() != stanza_kind::presence) {
+    refuse(s, stanza_condition::service_unavailable);
+  }
+}
+
+/// Nothing is judged before it is known who is blocked.
+job<void> exchange::inbound_after_loading(account& who, stanza_ref s) {
+  if (co_await load_blocked(who)) {
+    // In a turn of its own: it may begin work.
+    who.waiting.emplace_front([this, s = std::move(s)](account& w) { inbound(w, s); });
+  } else if (s->kind() != stanza_kind::presence) {  // whose sender may be blocked, and must not hear then
+    refuse(*s, stanza_condition::internal_server_error);
+  }
+}
+
 void exchange::inbound(account& who, const stanza_ref& s) {
+  if (!who.blocks_known && heard_in_absence(*s)) {
+    begin(who, inbound_after_loading(who, s));
+    return;
+  }
+  if (who.blocks(s->from())) {
+    inbound_from_blocked(*s);
+    return;
+  }
   switch (s->kind()) {
     case stanza_kind::message:
       message::inbound(*this, who, s);

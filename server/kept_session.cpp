@@ -34,6 +34,7 @@ std::string written(const kept_session& s) {
                         {"acknowledged", s.acknowledged},
                         {"presence", wire_of(s.presence)},
                         {"interested", s.interested},
+                        {"sees_blocks", s.sees_blocks},
                         {"carbons", s.carbons},
                         {"directed", std::move(directed)},
                         {"queue", std::move(queue)}}
@@ -55,6 +56,7 @@ std::optional<kept_session> read_session(std::string_view text) {
     s.handled = all.at("handled").get<std::uint32_t>();
     s.acknowledged = all.at("acknowledged").get<std::uint32_t>();
     s.interested = all.at("interested").get<bool>();
+    s.sees_blocks = all.value("sees_blocks", false);  // of an older server, which had no block lists
     s.carbons = all.at("carbons").get<bool>();
     if (const auto presence = all.at("presence").get<std::string>(); !presence.empty()) {
       s.presence = stanza::from_wire(presence);

@@ -30,6 +30,7 @@ struct kept_session {
   std::uint32_t acknowledged = 0;
   stanza_ref presence;  // nullptr: it was not available
   bool interested = false;
+  bool sees_blocks = false;
   bool carbons = false;
   std::set<jid> directed;
   std::vector<entry> unacknowledged;

@@ -109,7 +109,9 @@ void exchange::deliver_again(account& who, const managed_stream::entry& lost) {
   const auto& s = lost.stanza;
   switch (s->kind()) {
     case stanza_kind::message:
-      if (s->from() != who.user) {  // else a carbon, whose original went its own way (XEP-0280)
+      if (who.blocks(s->from())) {
+        refuse(*s, stanza_condition::service_unavailable);  // XEP-0191: since it was sent
+      } else if (s->from() != who.user) {                   // else a carbon, whose original went its own way (XEP-0280)
         message::again(*this, who, s, lost.at);
       }
       return;
@@ -244,6 +246,7 @@ std::vector<std::string> exchange::suspended() const {
                        .acknowledged = r.managed->acknowledged(),
                        .presence = r.presence,
                        .interested = r.interested,
+                       .sees_blocks = r.sees_blocks,
                        .carbons = r.carbons,
                        .directed = r.directed,
                        .unacknowledged = {}};
@@ -271,6 +274,7 @@ void exchange::restore(const std::vector<std::string>& kept) {
     r.presence = s->presence;
     r.priority = s->presence ? s->presence->priority().value_or(0) : std::int8_t{0};
     r.interested = s->interested;
+    r.sees_blocks = s->sees_blocks;
     r.carbons = s->carbons;
     r.directed = std::move(s->directed);
     r.managed = std::make_unique<managed_stream>(s->id, s->resume_within);
@@ -293,7 +297,8 @@ void exchange::restore(const std::vector<std::string>& kept) {
 job<void> exchange::take_up(account& who, bound_resource r) {
   const auto there = co_await exists(who);
   const auto known = co_await roster_of(who);
-  if (!there || !*there || !known || who.find(r.full.resourcepart()) != nullptr) {
+  const auto blocked = co_await load_blocked(who);
+  if (!there || !*there || !known || !blocked || who.find(r.full.resourcepart()) != nullptr) {
     log().write(log::level::error, "session.lost", {{"detail", r.full.text()}});
     co_return;
   }

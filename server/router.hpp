@@ -72,6 +72,7 @@ struct account_limits {
   std::size_t pending_requests = 500;  // subscription requests from people outside the roster
   std::size_t request_bytes = 10'000;  // of a request that is kept; larger ones are kept without their content
   std::size_t offline_messages = 100;
+  std::size_t blocked = 1000;             // JIDs in the block list
   std::size_t directed_presences = 1000;  // of one resource
   std::size_t waiting = 10'000;           // stanzas of one user held up by the store
 };

@@ -16,7 +16,24 @@ constexpr std::size_t resource_bits = 96;
 void exchange::bind(connection::session_ref session, const jid& user, std::string wanted,
                     std::move_only_function<void(std::expected<jid, bind_failure>)> done) {
   at_home(user, [this, session, wanted = std::move(wanted), done = std::move(done)](account& who) mutable {
-    bind_here(who, session, wanted, done);
+    if (who.blocks_known) {
+      bind_here(who, session, wanted, done);
+    } else {
+      begin(who, bind_after_loading(who, session, std::move(wanted), std::move(done)));
+    }
+  });
+}
+
+/// Nothing comes to a resource before it is known what must not (XEP-0191).
+job<void> exchange::bind_after_loading(account& who, connection::session_ref session, std::string wanted,
+                                       std::move_only_function<void(std::expected<jid, bind_failure>)> done) {
+  if (!co_await load_blocked(who)) {
+    done(std::unexpected{bind_failure{.condition = stanza_condition::internal_server_error, .type = "wait"}});
+    co_return;
+  }
+  // In a turn of its own: it may begin work.
+  who.waiting.emplace_front([this, session, wanted = std::move(wanted), done = std::move(done)](account& w) mutable {
+    bind_here(w, session, wanted, done);
   });
 }
 
@@ -88,6 +105,8 @@ void exchange::end_sessions(const jid& user, stream_condition why) {
       end_resource(who, who.resources.size() - 1);
     }
     who.roster.reset();
+    who.blocked.reset();
+    who.blocks_known = false;
     who.offline_unread = true;
   });
 }

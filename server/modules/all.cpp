@@ -50,6 +50,7 @@ void add_all_modules(iq_table& table, exchange& x) {
   roster::serve(table, x);
   offline::serve(table);
   carbons::serve(table);
+  blocking::serve(table, x);
   disco::serve(table, x);
   ping::serve(table);
   version::serve(table, x);

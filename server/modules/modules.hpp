@@ -18,6 +18,10 @@ void ended(exchange&, account&, bound_resource gone);
 /// The last presence of every available resource, to one contact; or unavailable presence in its place.
 void send_current(exchange&, account&, const jid& contact);
 void send_unavailable(exchange&, account&, const jid& contact);
+/// These are about to be blocked (XEP-0191 §3.3), or have just been unblocked (§3.4): who is, of those that may see the
+/// user, sees the user go, or come again. The roster is loaded.
+void blocking(exchange&, account&, const block_list& more);
+void unblocked(exchange&, account&, const block_list& fewer);
 }  // namespace presence
 
 namespace subscription {
@@ -56,6 +60,11 @@ job<void> keep(exchange&, account&, stanza_ref, std::chrono::system_clock::time_
 /// Hands all that is kept to that session, then forgets it.
 job<void> hand_over(exchange&, account&, connection::session_ref);
 }  // namespace offline
+
+namespace blocking {
+inline constexpr std::string_view ns_errors = "urn:xmpp:blocking:errors";
+void serve(iq_table&, exchange&);
+}  // namespace blocking
 
 namespace disco {
 void serve(iq_table&, exchange&);

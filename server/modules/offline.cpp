@@ -51,7 +51,9 @@ job<void> hand_over(exchange& x, account& who, connection::session_ref session) 
     co_return;
   }
   for (const auto& one : *kept) {
-    if (const auto s = stanza::from_wire(one.wire)) {
+    if (const auto s = stanza::from_wire(one.wire); s && who.blocks(s->from())) {
+      x.refuse(*s, stanza_condition::service_unavailable);  // XEP-0191 §3.3: since it came
+    } else if (s) {
       x.send(*found, s);
     } else {
       x.log().write(log::level::error, "offline.damaged",

@@ -9,7 +9,7 @@ namespace {
 /// To everybody who is subscribed to the user.
 void to_subscribers(exchange& x, const account& who, const stanza_ref& s) {
   for (const auto& [bare, item] : who.roster->items()) {
-    if (shares_with_contact(state_of(item))) {
+    if (shares_with_contact(state_of(item)) && !who.blocks(item.contact)) {
       x.route(s->readdressed(item.contact));
     }
   }
@@ -33,6 +33,9 @@ void welcome(exchange& x, const account& who, const bound_resource& newcomer) {
     }
   }
   for (const auto& [bare, item] : who.roster->items()) {
+    if (who.blocks(item.contact)) {
+      continue;  // XEP-0191 §3.3
+    }
     const auto state = state_of(item);
     if (pending_in(state)) {
       // §3.1.3: at each initial presence, until the user answers.
@@ -246,6 +249,9 @@ void send_current(exchange& x, account& who, const jid& contact) {
 }
 
 void send_unavailable(exchange& x, account& who, const jid& contact) {
+  if (who.blocks(contact)) {
+    return;  // and has been told already
+  }
   for (const auto& r : who.resources) {
     if (r.available()) {
       x.route(stanza_builder{stanza_kind::presence, stanza_type::unavailable, r.full, contact, {}}.finish());

@@ -79,7 +79,7 @@ public:
   // Accounts. A user is a bare JID of a local host.
   virtual void account_create(const jid& user, credentials, completion<void>) = 0;  // exists
   virtual void account_passwd(const jid& user, credentials, completion<void>) = 0;  // not_found
-  /// Also deletes roster, offline messages, vCard.
+  /// Also deletes roster, block list, offline messages, vCard.
   virtual void account_delete(const jid& user, completion<void>) = 0;               // not_found
   virtual void account_list(std::string domain, completion<std::vector<jid>>) = 0;  // "" : all
   virtual void account_credentials(const jid& user, completion<credentials>) = 0;   // not_found
@@ -91,6 +91,13 @@ public:
   virtual void roster_put(const jid& user, roster_item, completion<std::uint64_t>) = 0;
   /// Takes one item out; remembered in `removed` unless it was not in_roster.
   virtual void roster_remove(const jid& user, const jid& contact, completion<std::uint64_t>) = 0;
+
+  // Whom a user blocks (XEP-0191): full JIDs, bare ones, domains.
+  virtual void blocked_load(const jid& user, completion<std::vector<jid>>) = 0;  // no account, or nobody: none
+  /// Adds all of them, or none; those that are there already count as added.
+  virtual void blocked_add(const jid& user, std::vector<jid>, completion<void>) = 0;
+  /// Takes out those that are there; all or none.
+  virtual void blocked_remove(const jid& user, std::vector<jid>, completion<void>) = 0;
 
   // Offline messages, at most `limit` for one user: beyond it, error::full and nothing is stored.
   virtual void offline_add(const jid& user, std::string wire, std::size_t limit, completion<void>) = 0;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,6 +114,25 @@ public:
     });
   }
 
+  void blocked_load(const jid& user, storage::completion<std::vector<jid>> done) override {
+    later<std::vector<jid>>(std::move(done), [this, user] {
+      const auto at = accounts_.find(user.text());
+      return at == accounts_.end() ? std::vector<jid>{}
+                                   : std::vector<jid>{at->second.blocked.begin(), at->second.blocked.end()};
+    });
+  }
+  void blocked_add(const jid& user, std::vector<jid> more, storage::completion<void> done) override {
+    later<void>(std::move(done),
+                [this, user, more = std::move(more)] { of(user).blocked.insert(more.begin(), more.end()); });
+  }
+  void blocked_remove(const jid& user, std::vector<jid> fewer, storage::completion<void> done) override {
+    later<void>(std::move(done), [this, user, fewer = std::move(fewer)] {
+      for (const auto& each : fewer) {
+        of(user).blocked.erase(each);
+      }
+    });
+  }
+
   void offline_add(const jid& user, std::string wire, std::size_t limit, storage::completion<void> done) override {
     enqueue([this, user, wire = std::move(wire), limit, done = std::move(done)]() mutable {
       auto& kept = of(user).offline;
@@ -159,6 +179,7 @@ private:
   struct account {
     storage::roster roster;
     std::vector<storage::offline_message> offline;
+    std::set<jid> blocked;
     std::optional<std::string> vcard;
     std::optional<last_presence> last;
   };

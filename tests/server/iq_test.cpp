@@ -163,13 +163,14 @@ TEST_F(Iqs, ServerSaysWhatItServes) {  // XEP-0030 §3.1
   EXPECT_THAT(answer, HasSubstr("<identity category='server' type='im' name='Comity'/>"));
   EXPECT_THAT(features_in(answer),
               ElementsAre("http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items",
-                          "jabber:iq:last", "jabber:iq:version", "msgoffline", "urn:xmpp:carbons:2", "urn:xmpp:ping",
-                          "urn:xmpp:time", "vcard-temp"));
+                          "jabber:iq:last", "jabber:iq:version", "msgoffline", "urn:xmpp:blocking",
+                          "urn:xmpp:carbons:2", "urn:xmpp:ping", "urn:xmpp:time", "vcard-temp"));
 }
 
 TEST_F(Iqs, EveryFeatureOfTheServerIsServed) {
   for (const auto& feature : features_in(ask("get", "example.com", info))) {
-    if (feature == "msgoffline" || feature == "urn:xmpp:carbons:2" || feature == "vcard-temp") {
+    if (feature == "msgoffline" || feature == "urn:xmpp:blocking" || feature == "urn:xmpp:carbons:2" ||
+        feature == "vcard-temp") {
       continue;  // served to accounts
     }
     const auto* name = feature == "urn:xmpp:ping" ? "ping" : feature == "urn:xmpp:time" ? "time" : "query";
@@ -182,9 +183,10 @@ TEST_F(Iqs, EveryFeatureOfTheServerIsServed) {
 TEST_F(Iqs, AccountTellsItsOwnerAndItsSubscribers) {  // XEP-0030 §8
   const auto own = ask("get", "", info);
   EXPECT_THAT(own, HasSubstr("<identity category='account' type='registered'/>"));
-  EXPECT_THAT(features_in(own),
-              ElementsAre("http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items",
-                          "jabber:iq:last", "jabber:iq:roster", "urn:xmpp:carbons:2", "urn:xmpp:ping", "vcard-temp"));
+  EXPECT_THAT(
+      features_in(own),
+      ElementsAre("http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", "jabber:iq:last",
+                  "jabber:iq:roster", "urn:xmpp:blocking", "urn:xmpp:carbons:2", "urn:xmpp:ping", "vcard-temp"));
   const auto romeo = server.login("romeo@example.com/orchard");
   EXPECT_EQ(ask("get", "romeo@example.com", info), error_of("romeo@example.com", "service-unavailable cancel"));
   EXPECT_EQ(ask("get", "nobody@example.com", info), error_of("nobody@example.com", "service-unavailable cancel"));

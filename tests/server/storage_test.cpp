@@ -116,6 +116,12 @@ protected:
     }
     return wires;
   }
+  std::expected<void, error> block(const jid& user, std::vector<jid> whom) {
+    return answer<void>([&](auto done) { store_->blocked_add(user, std::move(whom), std::move(done)); });
+  }
+  std::vector<jid> blocked(const jid& user) {
+    return answer<std::vector<jid>>([&](auto done) { store_->blocked_load(user, std::move(done)); }).value();
+  }
   static roster_item item(const jid& who) {
     roster_item i;
     i.contact = who;
@@ -180,6 +186,7 @@ TEST_F(SqliteStore, ADeletedAccountTakesAllItsDataWithIt) {
   ASSERT_TRUE(create(juliet));
   ASSERT_TRUE(put(juliet, item(romeo)));
   ASSERT_TRUE(add(juliet, "<message/>"));
+  ASSERT_TRUE(block(juliet, {romeo}));
   ASSERT_TRUE(answer<void>([&](auto done) { store_->vcard_put(juliet, "<vCard/>", std::move(done)); }));
   ASSERT_TRUE(answer<void>([&](auto done) { store_->last_put(juliet, {7, "away"}, std::move(done)); }));
   EXPECT_EQ("done", shown(erase()));
@@ -187,6 +194,7 @@ TEST_F(SqliteStore, ADeletedAccountTakesAllItsDataWithIt) {
   ASSERT_TRUE(create(juliet));
   EXPECT_THAT(roster_of(juliet)->items, IsEmpty());
   EXPECT_THAT(offline(juliet), IsEmpty());
+  EXPECT_THAT(blocked(juliet), IsEmpty());
   EXPECT_EQ(std::nullopt,
             *answer<std::optional<std::string>>([&](auto done) { store_->vcard_load(juliet, std::move(done)); }));
   EXPECT_FALSE(answer<std::optional<store::last_presence>>([&](auto done) {
@@ -197,6 +205,8 @@ TEST_F(SqliteStore, ADeletedAccountTakesAllItsDataWithIt) {
 TEST_F(SqliteStore, NothingIsKeptForNobody) {
   EXPECT_EQ(error::not_found, add(juliet, "<message/>").error());
   EXPECT_EQ(error::not_found, put(juliet, item(romeo)).error());
+  EXPECT_EQ(error::not_found, block(juliet, {romeo}).error());
+  EXPECT_THAT(blocked(juliet), IsEmpty());
   EXPECT_EQ(error::not_found,
             answer<void>([&](auto done) { store_->vcard_put(juliet, "<vCard/>", std::move(done)); }).error());
   EXPECT_EQ(error::not_found, answer<void>([&](auto done) { store_->last_put(juliet, {}, std::move(done)); }).error());
@@ -326,6 +336,37 @@ TEST_F(SqliteStore, IdsAreNeverUsedAgain) {
   reopen();
   ASSERT_TRUE(add(juliet, "2"));
   EXPECT_GT(load().at(0).id, first);
+}
+
+// ---- block lists ----
+
+TEST_F(SqliteStore, BlockListsOutliveARestartAndAreEachUsersOwn) {  // XEP-0191
+  const auto domain = jid::parse("b.example").value();
+  const auto full = jid::parse("romeo@b.example/Ö 'x'").value();
+  ASSERT_TRUE(create(juliet));
+  ASSERT_TRUE(create(nurse));
+  EXPECT_THAT(blocked(juliet), IsEmpty());
+  EXPECT_EQ("done", shown(block(juliet, {romeo, full, domain})));
+  EXPECT_EQ("done", shown(block(juliet, {romeo}))) << "again";
+  EXPECT_EQ("done", shown(block(nurse, {tybalt, romeo})));
+  reopen();
+  EXPECT_THAT(blocked(juliet), ElementsAre(domain, romeo, full));
+  EXPECT_EQ("done", shown(answer<void>(
+                        [&](auto done) { store_->blocked_remove(juliet, {romeo, tybalt, domain}, std::move(done)); })));
+  reopen();
+  EXPECT_THAT(blocked(juliet), ElementsAre(full));
+  EXPECT_THAT(blocked(nurse), ElementsAre(romeo, tybalt));
+}
+
+TEST_F(SqliteStore, ADatabaseOfBeforeBlockListsGetsThem) {
+  ASSERT_TRUE(create(juliet));
+  ASSERT_TRUE(put(juliet, item(romeo)));
+  store_.reset();
+  sql("DROP TABLE blocked; PRAGMA user_version=2");
+  open();
+  EXPECT_EQ("done", shown(block(juliet, {romeo})));
+  EXPECT_THAT(blocked(juliet), ElementsAre(romeo));
+  EXPECT_THAT(roster_of(juliet)->items, SizeIs(1));
 }
 
 // ---- the rest ----

@@ -135,6 +135,17 @@ class Profanity(SystemTest):
             alice.types("/win 2")
             alice.shows("here again")
 
+            alice.types("/win 1", f"/blocked add {bob.bare}")  # XEP-0191
+            alice.shows(f"User {bob.bare} successfully blocked.")
+            bob.types("/win 2", "is anybody there")
+            bob.shows("service-unavailable")
+            alice.types(f"/blocked remove {bob.bare}")
+            alice.shows(f"User {bob.bare} successfully unblocked.")
+            bob.types("good evening")
+            alice.types("/win 2")
+            alice.shows("good evening")
+            self.assertNotIn("is anybody there", alice.screen())
+
     def waiting(self):
         with contextlib.closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as store:
             return store.execute("SELECT count(*) FROM offline").fetchone()[0]

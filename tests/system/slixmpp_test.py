@@ -13,7 +13,7 @@ from slixmpp.exceptions import IqError
 from harness import PASSWORD, PATIENCE, SystemTest, authority
 
 METHODS = ("starttls", "direct")
-PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0199", "xep_0202", "xep_0203",
+PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203",
            "xep_0280")
 
 
@@ -42,7 +42,7 @@ class Slixmpp(slixmpp.ClientXMPP):
             self.register_plugin(name)
         for name in ("session_start", "disconnected", "failed_all_auth", "message", "presence_subscribe",
                      "presence_subscribed", "presence_available", "presence_unavailable", "changed_status",
-                     "stream_error", "roster_update", "carbon_received", "carbon_sent"):
+                     "stream_error", "roster_update", "carbon_received", "carbon_sent", "blocked", "unblocked", "message_error"):
             self.add_event_handler(name, lambda data, name=name: self.happened.put_nowait((name, data)))
         # Who answers subscription requests is the test.
         self.roster.auto_authorize = None
@@ -200,6 +200,44 @@ class SlixmppTest(SystemTest, unittest.IsolatedAsyncioTestCase):
         self.assertEqual((await alice.comes("message"))["body"], "now alone")
         await phone["xep_0199"].ping(phone.boundjid.host, timeout=PATIENCE)
         self.assertNotIn("carbon_received", [name for name, data in phone.missed])
+
+    async def test_blocking(self):  # XEP-0191
+        alice = await self.available("alice", resource="home")
+        bob = await self.available("bob", "direct", resource="work")
+        await self.befriend(alice, bob)
+        await bob.comes("presence_available", lambda each: each["from"] == alice.boundjid)
+        self.assertIn("urn:xmpp:blocking", (await alice["xep_0030"].get_info(self.server.domain, timeout=PATIENCE))
+                      ["disco_info"]["features"])
+        blocking = alice["xep_0191"]
+        self.assertEqual((await blocking.get_blocked(timeout=PATIENCE))["blocklist"]["items"], set())
+        await blocking.block(bob.boundjid.bare, timeout=PATIENCE)
+        pushed = await alice.comes("blocked")
+        self.assertEqual(pushed["block"]["items"], {bob.boundjid.bare})
+        await bob.comes("presence_unavailable", lambda each: each["from"] == alice.boundjid)
+        bob.send_message(alice.boundjid, "hear me", mtype="chat")
+        self.assertEqual((await bob.comes("message_error"))["error"]["condition"], "service-unavailable")
+        alice.send_message(bob.boundjid, "never mind", mtype="chat")
+        refused = await alice.comes("message_error")
+        self.assertEqual((refused["error"]["condition"], refused["error"]["type"]), ("not-acceptable", "cancel"))
+        self.assertIsNotNone(refused.xml.find(".//{urn:xmpp:blocking:errors}blocked"))
+        # Killed, the server has not forgotten: what it acknowledged was on the disk.
+        self.server.kill()
+        for client in (alice, bob):
+            await client.comes("disconnected")
+        self.server.start()
+        alice = await self.available("alice", resource="home")
+        bob = await self.available("bob", "direct", resource="work")
+        bob.send_message(alice.boundjid.bare, "and now", mtype="chat")
+        await bob.comes("message_error")
+        blocking = alice["xep_0191"]
+        self.assertEqual((await blocking.get_blocked(timeout=PATIENCE))["blocklist"]["items"], {bob.boundjid.bare})
+        await blocking.unblock(bob.boundjid.bare, timeout=PATIENCE)
+        await alice.comes("unblocked")
+        await bob.comes("presence_available", lambda each: each["from"] == alice.boundjid)
+        bob.send_message(alice.boundjid, "at last", mtype="chat")
+        self.assertEqual((await alice.comes("message"))["body"], "at last")
+        self.assertNotIn("message", [name for name, data in bob.missed])
+        await bob.del_roster_item(alice.boundjid.bare)
 
     async def test_a_resource_conflict(self):  # RFC 6120 §7.7.2.2
         for method in METHODS:

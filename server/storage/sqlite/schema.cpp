@@ -7,7 +7,7 @@ namespace comity::storage {
 namespace {
 
 /// The i-th entry leads from version i to i + 1. Entries are never changed, only added.
-constexpr std::array<const char*, 2> migrations{
+constexpr std::array<const char*, 3> migrations{
     R"(CREATE TABLE accounts (user TEXT PRIMARY KEY, domain TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE credentials (
   user TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, hash TEXT NOT NULL,
@@ -32,7 +32,10 @@ CREATE TABLE last_presence (
   user TEXT PRIMARY KEY REFERENCES accounts ON DELETE CASCADE, seconds INTEGER NOT NULL, status TEXT NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;)",
-    "CREATE TABLE sessions (id INTEGER PRIMARY KEY, state BLOB NOT NULL);"};
+    "CREATE TABLE sessions (id INTEGER PRIMARY KEY, state BLOB NOT NULL);",
+    R"(CREATE TABLE blocked (
+  user TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE, jid TEXT NOT NULL, PRIMARY KEY (user, jid))
+  WITHOUT ROWID;)"};
 
 /// "CMTY", in the header of each of our files.
 constexpr std::int64_t application_id = 0x434d5459;

@@ -279,6 +279,31 @@ public:
     write_for<std::uint64_t>([user, contact](database& db) { return remove_item(db, user, contact); }, std::move(done));
   }
 
+  void blocked_load(const jid& user, completion<std::vector<jid>> done) override {
+    read(std::move(done), [user](database& db) -> std::expected<std::vector<jid>, error> {
+      std::vector<jid> all;
+      auto q = db.prepare("SELECT jid FROM blocked WHERE user=? ORDER BY jid");
+      q.bind(user.text());
+      for (auto row = q.step(); !row || *row; row = q.step()) {
+        if (!row) {
+          return std::unexpected{row.error()};
+        }
+        if (auto blocked = jid::parse(q.text(0))) {
+          all.push_back(std::move(*blocked));
+        }
+      }
+      return all;
+    });
+  }
+
+  void blocked_add(const jid& user, std::vector<jid> more, completion<void> done) override {
+    each_blocked("INSERT OR IGNORE INTO blocked VALUES (?,?)", user, std::move(more), std::move(done));
+  }
+
+  void blocked_remove(const jid& user, std::vector<jid> fewer, completion<void> done) override {
+    each_blocked("DELETE FROM blocked WHERE user=? AND jid=?", user, std::move(fewer), std::move(done));
+  }
+
   void offline_add(const jid& user, std::string wire, std::size_t limit, completion<void> done) override {
     write(
         [user, wire = std::move(wire), limit](database& db) -> std::expected<void, error> {
@@ -439,6 +464,19 @@ private:
 
   void write(std::move_only_function<std::expected<void, error>(database&)> apply, completion<void> done) {
     writer_.submit({std::move(apply), std::move(done)});
+  }
+
+  void each_blocked(const char* statement, const jid& user, std::vector<jid> which, completion<void> done) {
+    write(
+        [statement, user, which = std::move(which)](database& db) -> std::expected<void, error> {
+          for (const auto& each : which) {
+            if (auto changed = db.prepare(statement).bind(user.text()).bind(each.text()).run(); !changed) {
+              return changed;
+            }
+          }
+          return {};
+        },
+        std::move(done));
   }
 
   /// A change with a result, which is told once it is committed.
