@@ -88,7 +88,7 @@ unsigned loops_for(unsigned configured) {
 /// A connection takes a descriptor. Some are left for the store, names, the log and whoever asks how we are, and for
 /// connections that we open (THREATS G4).
 std::uint32_t connections_at_most() {
-  constexpr rlim_t least = 64, share = 16;
+  constexpr rlim_t least = 64, share = 20;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= connection::ip_limits::unlimited) {
     return connection::ip_limits::unlimited;
