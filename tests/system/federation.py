@@ -35,9 +35,10 @@ class Peer(Server):
 
 
 class Federation(contextlib.ExitStack):
-    def __init__(self, *domains, users=("alice", "bob"), settings=None):
+    def __init__(self, *domains, users=("alice", "bob"), settings=None, prepare=lambda server: None):
         super().__init__()
         self.domains, self.users, self.settings = domains, users, settings
+        self.prepare = prepare  # is shown each server before it starts
         self.servers, self.way = {}, {}
 
     def __enter__(self):
@@ -46,6 +47,7 @@ class Federation(contextlib.ExitStack):
             for domains in self.domains:
                 domains = (domains,) if isinstance(domains, str) else domains
                 server = Peer(domains, self.names.port, self.users, self.settings)
+                self.prepare(server)
                 way = self.way[domains[0]] = self.enter_context(Proxy(server.s2s_port))
                 for domain in domains:
                     self.names.serve(domain, way.port)

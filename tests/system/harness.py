@@ -201,6 +201,8 @@ class Server:
             self.settings.setdefault(table, {}).update(values)
         self.config = self.directory / "comity.toml"
         self.log_path = self.directory / "comityd.log"
+        self.environment = {}  # that the daemon has beside ours
+        self.log_to = None  # a descriptor in the place of the log's file
         self.process = None
         self.pid = None
         self.control_accounts = False
@@ -272,7 +274,8 @@ class Server:
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([program("COMITYD"), "--config", str(self.config)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=self.log_to or log,
+                                            stderr=self.log_to or log, env={**os.environ, **self.environment})
         self.pid = self.process.pid
         if wait:
             self.wait_ready()

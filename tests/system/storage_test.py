@@ -37,6 +37,7 @@ class Load(threading.Thread):
 
     def __init__(self, server, user):
         super().__init__(daemon=True)
+        self.user = user
         self.client = server.login(user)
         self.offline = f"away-{user}@{server.domain}"
         self.sent = 0
@@ -65,6 +66,25 @@ class Load(threading.Thread):
         finally:
             self.client.abort()
 
+    def assert_kept(self, test, server):
+        """What was acknowledged is there, and nothing twice; reads, and clears it away."""
+        with server.login(self.user) as client:
+            kept = roster_of(client)
+            for jid, name in self.roster.items():
+                # What was on its way at the end may be there, or not.
+                newer = int(kept[jid].removeprefix("name ")) >= int(name.removeprefix("name "))
+                test.assertTrue(newer, f"{jid}: {name} was acknowledged, {kept[jid]} is kept")
+            for jid in kept:
+                client.iq("set", f"<query xmlns='{ROSTER}'><item jid='{jid}' subscription='remove'/></query>")
+        with server.login(f"away-{self.user}") as client:
+            got = []
+            client.iq("get", PING)
+            while len(got) < self.acknowledged:
+                element = client.wait_for(lambda each: each.tag == f"{{{CLIENT}}}message")
+                got.append(element.findtext(f"{{{CLIENT}}}body"))
+            # In order, each once.
+            test.assertEqual(got, [f"message {number}" for number in range(len(got))])
+
 
 class Killed(unittest.TestCase):
     def test_nothing_acknowledged_is_lost(self):  # THREATS X1
@@ -85,26 +105,8 @@ class Killed(unittest.TestCase):
                 start = time.monotonic()
                 server.start()
                 self.assertLess(time.monotonic() - start, PATIENCE / 2)
-                for load, user in zip(loads, users):
-                    self.assert_kept(server, load, user)
-
-    def assert_kept(self, server, load, user):
-        with server.login(user) as client:
-            kept = roster_of(client)
-            for jid, name in load.roster.items():
-                # What was on its way at the end may be there, or not.
-                newer = int(kept[jid].removeprefix("name ")) >= int(name.removeprefix("name "))
-                self.assertTrue(newer, f"{jid}: {name} was acknowledged, {kept[jid]} is kept")
-            for jid in kept:
-                client.iq("set", f"<query xmlns='{ROSTER}'><item jid='{jid}' subscription='remove'/></query>")
-        with server.login(f"away-{user}") as client:
-            got = []
-            client.iq("get", PING)
-            while len(got) < load.acknowledged:
-                element = client.wait_for(lambda each: each.tag == f"{{{CLIENT}}}message")
-                got.append(element.findtext(f"{{{CLIENT}}}body"))
-            # In order, each once.
-            self.assertEqual(got, [f"message {number}" for number in range(len(got))])
+                for load in loads:
+                    load.assert_kept(self, server)
 
     def test_accounts_that_were_made_are_there(self):  # THREATS X1
         with Server() as server:

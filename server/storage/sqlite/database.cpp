@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -13,7 +14,42 @@ namespace comity::storage {
 
 namespace {
 constexpr int busy_milliseconds = 5000;  // another process (comityctl) may be writing
+
+/// Sees that a new name in the folder outlives a power cut.
+bool sync_folder_of(const std::filesystem::path& file) {
+  const auto folder = file.parent_path();
+  const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  ::close(descriptor);
+  return synced;
 }
+
+/// Makes a database with no tables. It gets its name once it is whole and on disk, so that one which is found empty has
+/// lost what it held. It is never readable by others. Who finds that another process was quicker has that one's.
+std::expected<void, std::string> make(const std::filesystem::path& file) {
+  auto draft = file.string() + ".XXXXXX";
+  const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);
+  if (descriptor < 0) {
+    return std::unexpected{std::generic_category().message(errno)};
+  }
+  ::close(descriptor);
+  sqlite3* handle = nullptr;
+  std::string why;
+  if (sqlite3_open_v2(draft.c_str(), &handle, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK ||
+      sqlite3_exec(handle, "PRAGMA journal_mode=WAL", nullptr, nullptr, nullptr) != SQLITE_OK) {
+    why = sqlite3_errmsg(handle);
+  }
+  sqlite3_close(handle);
+  if (why.empty() && ::link(draft.c_str(), file.c_str()) != 0 && errno != EEXIST) {
+    why = std::generic_category().message(errno);
+  }
+  ::unlink(draft.c_str());
+  if (why.empty() && !sync_folder_of(file)) {
+    why = std::generic_category().message(errno);
+  }
+  return why.empty() ? std::expected<void, std::string>{} : std::unexpected{why};
+}
+}  // namespace
 
 query::query(query&& other) noexcept
     : owner_{other.owner_}, statement_{std::exchange(other.statement_, nullptr)}, next_{other.next_} {
@@ -81,11 +117,11 @@ std::expected<std::unique_ptr<database>, std::string> database::open(const std::
   const auto cannot = [&](const std::string& why) {
     return std::unexpected{"cannot open the database " + file.string() + ": " + why};
   };
-  // Made by us where there is none, so that it never exists with other permissions than these.
-  bool fresh = true;
-  int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
-  if (descriptor < 0 && errno == EEXIST) {
-    fresh = false;
+  int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0 && errno == ENOENT) {
+    if (auto made = make(file); !made) {
+      return cannot(made.error());
+    }
     descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
   }
   if (descriptor < 0) {
@@ -99,7 +135,7 @@ std::expected<std::unique_ptr<database>, std::string> database::open(const std::
   if (!known || !tight) {
     return cannot("others may read it; make it readable by its owner alone (chmod 600)");
   }
-  if (!fresh && facts.st_size == 0) {
+  if (facts.st_size == 0) {
     return cannot("it is empty, so it was truncated; restore it, or remove it to begin anew");
   }
   sqlite3* handle = nullptr;

@@ -1,0 +1,185 @@
+"""A broken machine below the server: clocks that jump, a log that nobody reads, power that fails, databases and
+configurations that are not what they should be. THREATS X2, X10, X19, X20."""
+
+import contextlib
+import os
+import re
+import shutil
+import struct
+import time
+import unittest
+
+from faults import fault
+from federation import Federation
+from harness import PATIENCE, Server, program, wait_until
+from ledger import Ledger
+from storage_test import PING, Load, integrity
+from xmpp_client import is_message
+
+HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
+
+
+def set_clock(server, seconds):
+    """From now on the server's wall clock is off by so many."""
+    with open(server.directory / "clock", "r+b") as file:
+        file.write(struct.pack("=q", seconds))  # one write: never seen in half
+
+
+def with_clock(server):
+    """Its wall clock can be set; its steady clock is left alone (faulty_machine.cpp)."""
+    (server.directory / "clock").write_bytes(bytes(8))
+    server.environment = {"LD_PRELOAD": program("COMITY_FAULTY_MACHINE"),
+                          "COMITY_TEST_CLOCK": str(server.directory / "clock")}
+
+
+class Clock(unittest.TestCase):
+    def test_jumps(self):  # THREATS X10
+        """Nobody is dropped, and what waits for time to pass waits no longer and no shorter."""
+        settings = {"limits": {"tls_timeout": "3s", "handshake_timeout": "3s"}}
+        server = Server(users=["alice", "bob", "away"], settings=settings)
+        with_clock(server)
+        with server, server.login("alice") as alice, server.login("bob", "direct") as bob:
+            ledger = Ledger("clock")
+            stalled = server.raw()
+            stalled.open_stream()
+            start = time.monotonic()
+            stamps = []
+            for jump in (1, -1, HOUR, -HOUR, DAY, -DAY, 10 * YEAR, 0):
+                with self.subTest(jump), fault("X10"):
+                    set_clock(server, jump)
+                    ledger.send(alice, bob.jid)
+                    ledger.send(bob, alice.jid)
+                    stamps.append((jump, ledger.send(alice, "away@comity.test")))
+                    ledger.read_all([alice, bob], lambda: len(ledger.fates) == 2 * len(stamps), PATIENCE)
+                    alice.iq("get", PING, "away@comity.test")
+                    server.login("bob").close()
+            self.assertEqual(server.sessions(), 2)
+            self.assertEqual(stalled.stream_error(), "connection-timeout")
+            self.assertTrue(stalled.closed())
+            self.assertGreater(time.monotonic() - start, 2.5)
+            with server.login("away") as away:
+                ledger.read(away, ledger.settled)
+            ledger.assert_balanced()
+            # The archive of what came while nobody was there keeps its order, whatever the clock said.
+            self.assertEqual(ledger.got[alice.jid, "away@comity.test"], [identifier for _, identifier in stamps])
+
+    def test_certificates_are_judged_anew(self):  # THREATS X10, X11
+        """Ten years on, the peer's certificate is of the past, and it is not spoken with; once the clock is right it
+        is."""
+        with Federation("a.test", ("b.test", "c.test"), prepare=with_clock) as world:
+            a, b = world["a.test"], world["b.test"]
+            b.add_user("carol@c.test")
+            with a.login("alice") as alice, b.login("carol", domain="c.test") as carol, fault("X10", 2):
+                ledger = Ledger("expiry")
+                set_clock(a, 10 * YEAR)
+                refused = ledger.send(alice, "bob@b.test")
+                ledger.read_all([alice], ledger.settled, PATIENCE)
+                self.assertEqual(ledger.fates[refused], ["bounced"])
+                a.wait_log(r"s2s\.failed .*cause=cert_expired")
+                set_clock(a, 0)
+                ledger.send(alice, carol.jid)
+                ledger.read_all([alice, carol], ledger.settled, PATIENCE)
+                ledger.assert_balanced()
+                self.assertEqual(ledger.counts(), {"bounced": 1, "delivered": 1})
+
+
+class BlockedLog(unittest.TestCase):
+    def test_nobody_reads(self):  # THREATS X19
+        """The pipe is full, and so is what the server keeps for it: nobody waits, and once the pipe is read it says how
+        many lines are missing."""
+        server = Server(users=["alice"])
+        reading, writing = os.pipe()
+        server.log_to = writing
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        with server, server.control() as (a, b), fault("X19"):
+            while server.metric("comity_log_messages_total") < 20000:  # of 80 bytes and more: beyond a MiB
+                for _ in range(500):
+                    server.raw().abort()  # a line for the coming, and one for the going
+                a.message(b.jid, "still here")
+                b.wait_for(is_message("still here", a.jid))
+            server.login("alice").close()
+            self.read_all(reading)
+
+    @staticmethod
+    def read_all(pipe):
+        """Reads until it is said what was dropped, while the server goes on."""
+        os.set_blocking(pipe, False)
+        text = b""
+
+        def dropped():
+            nonlocal text
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    text += os.read(pipe, 1 << 20)
+            return re.search(rb"warn log\.dropped count=[1-9]", text)
+        wait_until(dropped, "it is said what was dropped")
+
+    def test_a_full_disk(self):  # THREATS X19
+        server = Server(users=["alice"])
+        server.log_to = os.open("/dev/full", os.O_WRONLY)
+        with server, server.control(), fault("X19"):
+            server.login("alice").close()
+            self.assertGreater(server.counter("comity_log_messages_total", level="info"), 0)
+        os.close(server.log_to)
+
+
+class PowerCut(unittest.TestCase):
+    cuts = 8
+
+    def test_what_was_not_synced_is_gone(self):  # THREATS X2
+        """As X1, but of each file there is only what it was when it was last synced."""
+        users = ["user-0", "user-1"]
+        server = Server(users=[*users, *(f"away-{user}" for user in users)])
+        disk = server.directory / "data" / "disk"
+        disk.mkdir()
+        server.environment = {"LD_PRELOAD": program("COMITY_FAULTY_MACHINE"), "COMITY_TEST_DISK": str(disk)}
+        with server:
+            taken = 0
+            for _ in range(self.cuts):
+                with fault("X2"):
+                    loads = [Load(server, user) for user in users]
+                    for load in loads:
+                        load.start()
+                    wait_until(lambda: all(load.acknowledged > 5 for load in loads), "each has had something stored")
+                    server.kill()
+                    for load in loads:
+                        load.join(PATIENCE)
+                        self.assertIsNone(load.wrong)
+                    taken += self.cut(server, disk)
+                    self.assertEqual(integrity(server), "ok")
+                    self.all_is_synced(server, disk)  # sqlite3 has tidied up
+                    server.start()
+                    for load in loads:
+                        load.assert_kept(self, server)
+            self.assertGreater(taken, self.cuts, "no cut took anything: the test proves nothing")
+
+    @staticmethod
+    def files(server):
+        return [file for file in (server.directory / "data").iterdir() if file.is_file()]
+
+    def cut(self, server, disk):
+        """What is on the disk takes the place of what was written. How many files that changed."""
+        changed = 0
+        for file in self.files(server):
+            before = file.read_bytes()
+            which = disk / str(file.stat().st_ino)
+            if which.exists() and which.stat().st_size:
+                shutil.copyfile(f"{which}.{which.read_text()}", file)
+                changed += file.read_bytes() != before
+            else:
+                file.unlink()
+                changed += 1
+        return changed
+
+    def all_is_synced(self, server, disk):
+        for file in disk.iterdir():
+            file.unlink()
+        for file in self.files(server):
+            which = disk / str(file.stat().st_ino)
+            shutil.copyfile(file, f"{which}.0")
+            which.write_text("0")
+
+
+if __name__ == "__main__":
+    unittest.main()
