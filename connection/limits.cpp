@@ -61,7 +61,7 @@ void ip_limits::configure(std::uint32_t connections, std::uint32_t unauthenticat
 }
 
 /// What a full bucket knows, a new one knows too. Swept when it has doubled, so at a constant price an address; what is
-/// left is what came within a second, which accepting bounds.
+/// left is what came within a second, which accepting bounds, or owes for guesses, which hashing bounds.
 token_bucket& ip_limits::attempts_of(key k, clock::time_point now) {
   const std::uint64_t rate = std::max(connections_limit_.load(std::memory_order_relaxed), least_attempts);
   if (attempts_.size() >= forget_at_) {
@@ -117,6 +117,13 @@ void ip_limits::permit::authenticated() noexcept {
   if (owner_ != nullptr && std::exchange(unauthenticated_, false)) {
     const std::lock_guard lock{owner_->lock_};
     --owner_->counts_[key_].unauthenticated;
+  }
+}
+
+void ip_limits::permit::guessed(clock::time_point now) noexcept {
+  if (owner_ != nullptr) {
+    const std::lock_guard lock{owner_->lock_};
+    owner_->attempts_of(key_, now).take(guess_costs, now);
   }
 }
 

@@ -1,5 +1,7 @@
 // connection/limits.hpp: how many connections one address may have, and begin in a second (RFC 6120 §13.12 (1) and (2),
-// L07, THREATS G1), and how many all of them together (THREATS G4), as move-only permits.
+// L07, THREATS G1), how many all of them together (THREATS G4), as move-only permits; and how many passwords one
+// address may guess in a second (THREATS C8): a wrong one costs it as much as many connections, so that it waits for
+// the next. Nothing is held against an account, or anyone could lock its owner out (XEP-0205).
 //
 // IPv4 addresses count one by one (IPv4-mapped ones as IPv4); IPv6 addresses by their /64, which is what one customer
 // has. Shared by all listeners and loops. A permit gives back what it holds when it goes, however that comes.
@@ -37,6 +39,9 @@ public:
     permit& operator=(const permit&) = delete;
     /// The connection has authenticated: it stops counting against unauthenticated_per_ip.
     void authenticated() noexcept;
+    /// Its peer has named a wrong password, or the like: whoever goes on has to wait before the address is admitted
+    /// again.
+    void guessed(token_bucket::clock::time_point now = token_bucket::clock::now()) noexcept;
 
   private:
     friend class ip_limits;
@@ -52,6 +57,8 @@ public:
   /// An address begins as many connections in a second as it may have, but not fewer than these: whoever has few may
   /// come back at once.
   static constexpr std::uint32_t least_attempts = 100;
+  /// What a wrong password costs, in attempts. More than the address has is a debt.
+  static constexpr std::uint32_t guess_costs = 100;
   static constexpr std::uint32_t unlimited = std::numeric_limits<std::uint32_t>::max();
 
   /// `connections`, `unauthenticated`: of one address; `total`: of all, for as long as the process lives.
@@ -78,7 +85,7 @@ private:
   mutable std::mutex lock_;
   std::uint64_t salt_;  // keys come from strangers: no chosen collisions (THREATS G9)
   std::unordered_map<key, counts> counts_;
-  std::unordered_map<key, token_bucket> attempts_;  // those of a second ago and older go when there are many
+  std::unordered_map<key, token_bucket> attempts_;  // those that are full again go when there are many
   std::size_t forget_at_ = 0;                       // how many are many
   std::uint32_t total_limit_;
   std::uint32_t total_ = 0;

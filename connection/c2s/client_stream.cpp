@@ -286,6 +286,9 @@ private:
   }
 
   void perform(action::refused& a) {
+    if (a.guess) {
+      permit_.guessed();
+    }
     log(log::level::info, "auth.failed", log::field{"cause", to_string(a.cause)}, log::field{"detail", a.what},
         log::field{"user", a.user});
   }
@@ -322,6 +325,9 @@ private:
   static void perform(action::ignored&) {}
 
   void perform(action::finish& a) {
+    if (!authenticated_ && a.sent == stream_condition::policy_violation && a.cause == cause::auth_rejected) {
+      permit_.guessed();  // the one that was too many on this stream
+    }
     end(a.abrupt);
     account(a);
   }

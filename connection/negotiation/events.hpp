@@ -82,6 +82,7 @@ struct refused {  // authentication was refused; the stream goes on
   connection::cause cause = cause::auth_rejected;
   std::string what;
   std::string user;
+  bool guess = false;  // what proves them was judged, and is wrong (THREATS C8)
 };
 struct authenticated {
   jid user;

@@ -242,7 +242,7 @@ void negotiator::apply_aside(step taken, negotiation_actions& out) {
         using then_type = std::remove_cvref_t<decltype(then)>;
         if constexpr (std::is_same_v<then_type, step::refused>) {
           refused_ = then.cause;
-          out.emplace_back(action::refused{then.cause, std::move(then.what), std::move(then.user)});
+          out.emplace_back(action::refused{then.cause, std::move(then.what), std::move(then.user), then.guess});
         } else if constexpr (std::is_same_v<then_type, step::ask_aside>) {
           out.emplace_back(action::ask{std::move(then.question)});
         } else if constexpr (std::is_same_v<then_type, step::authorised>) {

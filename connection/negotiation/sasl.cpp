@@ -195,7 +195,8 @@ step sasl::refuse(mechanism by, sasl_condition condition, const stream_facts& fa
     return {std::move(out), step::end{stream_condition::policy_violation, cause::auth_rejected,
                                       "too many failed authentication attempts"}};
   }
-  return {std::move(out), step::refused{cause::auth_rejected, std::move(what), std::exchange(claimed_, {})}};
+  return {std::move(out), step::refused{cause::auth_rejected, std::move(what), std::exchange(claimed_, {}),
+                                        judging_ && condition == sasl_condition::not_authorized}};
 }
 
 }  // namespace comity::connection

@@ -102,8 +102,9 @@ struct step {
   struct nothing {};  // the stream goes on as it was
   struct refused {    // it goes on, but something was refused: why the peer leaves, should it leave now
     connection::cause cause = cause::auth_rejected;
-    std::string what;  // for the log: "SCRAM-SHA-1 not-authorized"
-    std::string user;  // who was claimed, "" where that is not known
+    std::string what;    // for the log: "SCRAM-SHA-1 not-authorized"
+    std::string user;    // who was claimed, "" where that is not known
+    bool guess = false;  // what proves them was judged, and is wrong
   };
   struct exchange {};  // more elements of this feature are expected, and no others
   struct upgrade {};   // TLS starts with the next byte

@@ -199,7 +199,8 @@ const std::array all_options{
         "How many attributes an element may have, namespace declarations among them.",
         [](auto& s) -> auto& { return s.limits.element_attributes; }),
     row("limits", "connections_per_ip", whole_number{1, 1'000'000}, 1000, effect::at_reload,
-        "How many connections one IP address may hold, and begin in a second: there, 100 in any case.",
+        "How many connections one IP address may hold, and begin in a second: there, 100 in any case. A wrong password "
+        "costs it 100 of those that it may begin.",
         [](auto& s) -> auto& { return s.limits.connections_per_ip; }),
     row("limits", "unauthenticated_per_ip", whole_number{1, 1'000'000}, 50, effect::at_reload,
         "How many of them may be not yet authenticated.",

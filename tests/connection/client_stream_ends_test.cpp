@@ -62,6 +62,26 @@ TEST_F(ClientStream, ItsLoginIsWhatAnAddressNeedsForMore) {  // L07, THREATS G1
   EXPECT_TRUE(limits_.admit(1));
 }
 
+TEST_F(ClientStream, AWrongPasswordCostsItsAddress) {  // THREATS C8, RFC 6120 §6.4.5
+  // A guess costs a second. None of what follows takes six.
+  limits_.configure(ip_limits::guess_costs, ip_limits::guess_costs);
+  auto p = connect(method::starttls);
+  secure(*p);
+  p->say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='NONE'/>");
+  EXPECT_THAT(p->hear("</failure>"), HasSubstr("<invalid-mechanism"));
+  EXPECT_TRUE(limits_.admit(1));  // what is no guess costs nothing
+  for (int i = 0; i < 6; ++i) {   // as many as one stream may try, and the one that ends it
+    p->say(plain("u", "guess"));
+    EXPECT_THAT(p->hear("</failure>"), HasSubstr("<not-authorized"));
+  }
+  EXPECT_THAT(p->hear_out(), HasSubstr("<policy-violation"));
+  const auto now = ip_limits::clock::now();
+  EXPECT_FALSE(limits_.admit(1, now));
+  EXPECT_FALSE(limits_.admit(1, now + 4s));
+  EXPECT_TRUE(limits_.admit(1, now + 6s));
+  EXPECT_TRUE(limits_.admit(2, now));  // another address
+}
+
 /// What it sends beyond its rate waits on its side: all of it comes in the end, none before its time. What OpenSSL has
 /// decrypted waits too, and no readiness tells of it.
 TEST_F(ClientStream, ReadsAPeerThatIsTooFastAtItsRate) {  // L09, RFC 6120 §13.12 (6)

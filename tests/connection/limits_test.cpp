@@ -100,6 +100,50 @@ TEST(IpLimits, LetsThemComeBackWhoMayHaveFew) {  // L07
   EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin));
 }
 
+TEST(IpLimits, KeepsWhoGuessesPasswordsWaiting) {  // THREATS C8: L-1, L, L+1
+  using namespace std::chrono_literals;
+  constexpr auto cost = ip_limits::guess_costs;
+  const ip_limits::clock::time_point begin{1000s};
+  ip_limits limits{10 * cost, 10 * cost};
+  const auto admitted = [&](const char* address, ip_limits::clock::time_point now) {
+    return limits.admit(key(address), now).has_value();
+  };
+  auto guesser = limits.admit(key("192.0.2.1"), begin);
+  ASSERT_TRUE(guesser);
+  for (int i = 0; i < 9; ++i) {
+    guesser->guessed(begin);
+  }
+  for (std::uint32_t left = cost - 1; left > 0; --left) {  // the guesser's own connection was one
+    ASSERT_TRUE(admitted("192.0.2.1", begin)) << left;
+  }
+  EXPECT_FALSE(admitted("192.0.2.1", begin));
+  guesser->guessed(begin);  // what it did not have is a debt
+  EXPECT_FALSE(admitted("192.0.2.1", begin + 101ms - 1ns));
+  EXPECT_TRUE(admitted("192.0.2.1", begin + 101ms));
+  for (int i = 0; i < 600; ++i) {  // on many connections at once
+    guesser->guessed(begin + 1s);
+  }
+  EXPECT_FALSE(admitted("192.0.2.1", begin + 60s));
+  EXPECT_TRUE(admitted("192.0.2.1", begin + 61s));
+  EXPECT_TRUE(admitted("192.0.2.2", begin));  // nobody else pays
+  auto handed_on = std::move(*guesser);
+  guesser->guessed(begin + 61s);  // a permit that has been handed on is nobody's
+  EXPECT_TRUE(admitted("192.0.2.1", begin + 61s));
+}
+
+TEST(IpLimits, AGuessCostsLeastWhoMayHaveFewAsMuchAsASecond) {  // THREATS C8
+  using namespace std::chrono_literals;
+  const ip_limits::clock::time_point begin{1000s};
+  ip_limits limits{1, 1};
+  {
+    auto guesser = limits.admit(key("192.0.2.1"), begin);
+    ASSERT_TRUE(guesser);
+    guesser->guessed(begin);
+  }
+  EXPECT_FALSE(limits.admit(key("192.0.2.1"), begin + 20ms - 1ns));
+  EXPECT_TRUE(limits.admit(key("192.0.2.1"), begin + 20ms));
+}
+
 TEST(IpLimits, RemembersTheAttemptsOfASecondOnly) {  // THREATS G1, G9
   ip_limits limits{100, 100};
   ip_limits::clock::time_point now{std::chrono::seconds{1000}};

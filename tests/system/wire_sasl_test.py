@@ -18,7 +18,9 @@ def encoded(octets):
 
 
 class SaslTest(SystemTest):
-    options = {"users": ["alice", "victim"], "hosts": ("comity.test", "other.test")}
+    # What guesses cost their address would keep these tests waiting (limits_test.cpp).
+    options = {"users": ["alice", "victim"], "hosts": ("comity.test", "other.test"),
+               "settings": {"limits": {"connections_per_ip": 100000}}}
 
     def opened(self, method="direct", version=ssl.TLSVersion.TLSv1_3):
         """A client that is at SASL."""
