@@ -48,7 +48,7 @@ struct dialback_element {
 class dialback final : public stream_feature {
 public:
   static constexpr unsigned requests_allowed = 32;    // flows looked into on one stream (THREATS D5)
-  static constexpr unsigned refusals_told = 4;        // to the operator; those behind them are noise
+  static constexpr unsigned refusals_told = 2;        // to the operator; those behind them are noise
   static constexpr std::size_t key_size_most = 1024;  // of a key that is kept until its server is asked; ours have 64
 
   /// `secret` outlives this.

@@ -214,7 +214,9 @@ void server_stream::ask(prove_peer& question) {
   prover().prove(domain, [this, flow = std::move(question.flow)](const peer_prover::proven& p) {
     if (const auto* no = std::get_if<trust::refused>(&p.verdict.is)) {
       with_.metrics.verification_failed(route().direction, no->why, p.dns);
-      log(log::level::info, "s2s.unproven", log::field{"peer", flow.sender}, log::field{"cause", to_string(no->why)},
+      // One is for the operator; a stream that names many domains does not fill the log (THREATS D5).
+      const auto level = std::exchange(unproven_told_, true) ? log::level::debug : log::level::info;
+      log(level, "s2s.unproven", log::field{"peer", flow.sender}, log::field{"cause", to_string(no->why)},
           log::field{"reason", p.verdict.reason}, log::field{"detail", p.text});
     } else if (p.verdict.accepted()) {
       proof_expires(p.expires);

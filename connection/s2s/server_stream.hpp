@@ -139,6 +139,7 @@ private:
   bool established_ = false;
   bool accounted_ = false;
   bool over_said_ = false;
+  bool unproven_told_ = false;
   std::optional<action::finish> leaving_;  // our closing tag is out, the peer's is awaited
   authorised_by how_ = authorised_by::external;
   proof proof_ = proof::none;
