@@ -1,0 +1,311 @@
+"""The daemon under attack, and what must hold when an attack is over: THREATS §1, CTL."""
+
+import asyncio
+import base64
+import collections
+import itertools
+import json
+import math
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from harness import PASSWORD, PATIENCE, SANITIZED, Server, authority, free_ports
+from hostile.cases import EACH, FRAGMENTS, WHOLE, Run, closed_in_order, counted_in, made
+from hostile.peer import PEER, Peer, Unexpected
+from xmpp_client import tls_context
+
+# How many peers at once.
+SIDE_BY_SIDE = 64
+# What an attack may leave in memory, for each of its connections and at least.
+BYTES_LEFT = 1024 * 1024
+LINES_A_CONNECTION = 5
+# The families that count what was refused, and the label that says why.
+REFUSALS = {"comity_stream_errors_sent_total": "condition", "comity_stanza_errors_sent_total": "condition",
+            "comity_auth_failures_total": "cause"}
+USERS = 10
+
+
+class NoNames:
+    """A name server that knows of no name."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            query, sender = self.socket.recvfrom(4096)
+            end = query.index(b"\0", 12) + 5  # the question: a name, its type and its class
+            # A response with recursion, NXDOMAIN; one question, and nothing else (RFC 1035 §4.1.1).
+            self.socket.sendto(query[:2] + b"\x81\x83\0\1\0\0\0\0\0\0" + query[12:end], sender)
+
+
+class World(Server):
+    """A Server with every port, users, a server that other servers believe to be `peer.test`, and two clients that talk
+    all along (control.py). Limits on how many may come are wide open: those have tests of their own."""
+
+    def __init__(self, settings=None, users=USERS):
+        self.s2s_port, self.s2s_direct_port = free_ports(2)
+        self.names = NoNames()
+        own = {
+            "s2s": {"enabled": True},
+            "dns": {"servers": [f"127.0.0.1@{self.names.port}"], "trust_anchors": []},
+            "tls": {"ca_file": str(authority().certificate)},
+            "log": {"level": "info"},
+            "limits": {"unauthenticated_per_ip": 100000, "connections_per_ip": 100000, "resources_per_user": 1000},
+        }
+        for table, values in (settings or {}).items():
+            own.setdefault(table, {}).update(values)
+        super().__init__(hosts=("comity.test", "other.test"), settings=own, web=True,
+                         users=[f"u{n}" for n in range(users)] + ["control-a", "control-b"])
+        self.turns = itertools.cycle(self.users[:users])
+        self.certificate = self.directory / "certs" / "peer.crt"
+        authority().issue([PEER], self.certificate, self.directory / "certs" / "peer.key")
+        self.contexts = {}
+        self.pair = self.baseline = None
+        self.latencies = []
+        self.done = self.passed = self.attackers = 0
+        self.conditions = collections.Counter()
+
+    def config_text(self):
+        text = super().config_text()
+        for port, tls in ((self.s2s_port, "starttls"), (self.s2s_direct_port, "direct")):
+            text += f'[[listen]]\naddress = "127.0.0.1:{port}"\nprotocol = "s2s"\ntls = "{tls}"\n'
+        return text
+
+    def __enter__(self):
+        super().__enter__()
+        try:
+            self.start_control()
+        except BaseException:
+            self.abandon()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        if self.pair is not None and self.pair.poll() is None:
+            self.pair.stdin.close()
+            if self.pair.wait(PATIENCE) != 0 and error[0] is None:
+                error = (AssertionError, None, None)
+        super().__exit__(*error)
+
+    # For Peer
+
+    def next_user(self):
+        return next(self.turns)
+
+    def port_of(self, transport):
+        return {"starttls": self.starttls_port, "direct": self.direct_port, "websocket": self.web_port,
+                "s2s": self.s2s_port, "s2s_direct": self.s2s_direct_port}[transport]
+
+    def context(self, transport):
+        if transport not in self.contexts:
+            context = tls_context(authority().certificate)
+            alpn = {"direct": "xmpp-client", "websocket": "http/1.1", "s2s_direct": "xmpp-server"}.get(transport)
+            if alpn:
+                context.set_alpn_protocols([alpn])
+            if transport.startswith("s2s"):
+                context.load_cert_chain(self.certificate, self.certificate.with_suffix(".key"))
+            self.contexts[transport] = context
+        return self.contexts[transport]
+
+    # The pair that must notice nothing
+
+    def start_control(self):
+        script = pathlib.Path(__file__).with_name("control.py")
+        self.pair = subprocess.Popen(
+            [sys.executable, "-B", str(script), "127.0.0.1", str(self.starttls_port), str(self.direct_port), self.domain,
+             str(authority().certificate), PASSWORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        said = self.pair.stdout.readline().split()
+        if said[:1] != ["ready"]:
+            raise AssertionError(f"the control pair did not log in:\n{self.tail()}")
+        self.victim, self.other = said[1:]
+
+    def look_at_control(self):
+        """Nothing lost, out of order, or unasked; the latencies are kept."""
+        try:
+            self.pair.stdin.write("\n")
+            self.pair.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = self.pair.stdout.readline()
+        if not line:
+            return [f"the control pair gave up, with status {self.pair.wait()}"]
+        told = json.loads(line)
+        self.latencies += told["latencies"]
+        return [f"the control pair was sent: {told['strays']}"] if told["strays"] else []
+
+    def latency(self, quantile):
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, math.ceil(quantile * len(ordered)) - 1)] if ordered else 0.0
+
+    # What is counted
+
+    def refusals(self):
+        counts = collections.Counter()
+        for (family, labels), number in self.metrics().items():
+            if family in REFUSALS and number:
+                named = dict(labels)
+                if family != "comity_stanza_errors_sent_total" or named["scope"] == "c2s":
+                    counts[family, named["scope"], named[REFUSALS[family]]] += int(number)
+        return counts
+
+    def held(self):
+        """What is there at present: descriptors, sessions, and connections of all kinds."""
+        numbers = self.metrics()
+        return {
+            "descriptors": self.fds(),
+            "sessions": sum(n for (family, _), n in numbers.items() if family == "comity_sessions"),
+            "connections": sum(n for (family, _), n in numbers.items() if family == "comity_connections"),
+        }
+
+    # Attacks
+
+    async def perform(self, run, source=None):
+        """One run; (what the peer was told, None) or (what it was told, what is wrong)."""
+        peer = Peer(self, run.transport)
+        self.attackers += 1
+        try:
+            await peer.reach(run.state, source)
+            data = made(run, peer)
+            if run.way == EACH:
+                peer.write(data[:run.place])
+                # The server has read this part when its loop has come round; nobody waits on the other side.
+                await asyncio.sleep(0.005)
+                peer.write(data[run.place:])
+            elif run.way == WHOLE or run.way == FRAGMENTS:
+                peer.write(data)
+            else:
+                for place in range(len(data)):
+                    if peer.wire.ended:
+                        break
+                    peer.write(data[place:place + 1])
+                    await asyncio.sleep(0)
+            return await run.case.expect(peer), None
+        except Exception as error:  # whatever it is, this case has not passed
+            return bytes(peer.said or b""), f"{run}: {type(error).__name__}: {error}"
+        finally:
+            peer.close()
+
+    async def at_every_place(self, runs):
+        """The runs, those that part at every place once for each place."""
+        spread = []
+        for run in runs:
+            if run.way != EACH:
+                spread.append(run)
+                continue
+            probe = Peer(self, run.transport)
+            probe.jid, probe.state = f"u0@{self.domain}/r", run.state
+            size = len(made(run, probe))
+            spread += [Run(run.case, run.transport, run.state, EACH, place) for place in range(1, size)]
+        return spread
+
+    async def attack(self, cases):
+        """All runs of the cases, many side by side; then what must hold. The findings, none if all is well."""
+        runs = await self.at_every_place([run for case in cases for run in case.runs()])
+        # So many at once that a batch's memory says something.
+        findings = []
+        for start in range(0, len(runs), 400):
+            findings += await self.batch(runs[start:start + 400])
+        return findings
+
+    async def batch(self, runs):
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(run):
+            async with gate:
+                return await self.perform(run)
+        if self.baseline is None:
+            await self.warm_up()
+        before, log_at = self.refusals(), self.log_path.stat().st_size
+        self.attackers = 0
+        memory = self.rss()
+        results = await asyncio.gather(*(one(run) for run in runs))
+        findings = [wrong for _, wrong in results if wrong]
+        told = collections.Counter()
+        for run, (said, _) in zip(runs, results):
+            told += counted_in("s2s" if run.transport.startswith("s2s") else "c2s", said)
+        self.done += len(runs)
+        self.passed += len(runs) - len(findings)
+        self.conditions += told
+        what = f"{runs[0].case.row} ({runs[0]} … {runs[-1]})"
+        after = await self.settled(memory, len(runs))
+        findings += [f"{what}: {each}" for each in after]
+        if not findings:
+            rose = self.refusals()
+            rose.subtract(before)
+            rose = +rose
+            if rose != told:
+                findings.append(f"{what}: counted more {rose - told}, fewer {told - rose}")
+        findings += [f"{what}: {each}" for each in [*self.look_at_control(), *self.log_findings(log_at)]]
+        return findings
+
+    async def warm_up(self):
+        """What is made when it is first needed is there before anything is counted."""
+        for transport, state in (("starttls", "resumed"), ("direct", "resumed"), ("websocket", "resumed"), ("s2s", "peer"),
+                                 ("s2s_direct", "peer")):
+            peers = await asyncio.gather(*(Peer(self, transport).reach(state) for _ in range(8)))  # on each loop
+            for peer in peers:
+                if state == "peer":  # what is answered to it is resolved
+                    peer.send(f"<message from='m@{PEER}' to='nobody@{self.domain}/x' id='w'><body>x</body></message>")
+                await closed_in_order(peer)
+                peer.close()
+        self.baseline = self.held()
+        # Those peers are gone when there is one session and connection less for each, and what stays, stays.
+        deadline = time.monotonic() + PATIENCE
+        while self.baseline["sessions"] > 2 and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+            self.baseline = self.held()
+
+    async def settled(self, memory, connections):
+        """Within five seconds everything is as it was before."""
+        deadline = time.monotonic() + (PATIENCE if SANITIZED else 5)
+        while True:
+            self.assert_alive()
+            held, grown = self.held(), self.rss() - memory
+            wrong = [f"{value:g} {name}, {self.baseline[name]:g} before" for name, value in held.items()
+                     if value > self.baseline[name]]
+            if grown > BYTES_LEFT * max(1, connections):
+                wrong.append(f"{grown} bytes of memory more than before")
+            if not wrong or time.monotonic() > deadline:
+                if wrong:
+                    wrong.append(f"descriptors {collections.Counter(self.descriptors())}")
+                    self.baseline = held  # what one batch leaves is not said of the next again
+                return wrong
+            await asyncio.sleep(0.02)
+
+    def log_findings(self, since):
+        with open(self.log_path, "rb") as log:
+            log.seek(since)
+            written = log.read()
+        lines = written.count(b"\n")
+        if lines > LINES_A_CONNECTION * self.attackers + 20:
+            yield (f"{lines} lines of log for {self.attackers} connections, such as "
+                   f"{collections.Counter(re.sub(rb'[0-9.:TZ-]+', b'', line)[:60] for line in written.splitlines()).most_common(4)}")
+        for byte in set(written) & (set(range(0x20)) - {0x0A} | {0x7F}):
+            at = written.index(byte)
+            yield f"byte {byte:#x} in the log: {written[max(0, at - 60):at + 20]}"
+        longest = max(map(len, written.split(b"\n")))
+        if longest > 4096:
+            yield f"a line of {longest} bytes in the log"
+        yield from (f"a secret in the log: {secret}" for secret in self.secrets() if secret in written)
+
+    def secrets(self):
+        yield PASSWORD.encode()
+        for user in self.users:
+            yield base64.b64encode(f"\0{user}\0{PASSWORD}".encode())
+
+    def closing_findings(self):
+        """What must hold when all attacks are over."""
+        self.assert_alive()
+        self.assert_clean()
+        metrics = self.metrics_text().encode()
+        return [f"a secret in the metrics: {secret}" for secret in self.secrets() if secret in metrics]
