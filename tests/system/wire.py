@@ -38,35 +38,3 @@ def error_of(received):
     if not received.endswith(b"</stream:error></stream:stream>"):
         raise AssertionError(f"the stream is not closed right behind its error: {received}")
     return found[1].decode()
-
-
-def details_of(received):
-    """What stands in a stream error beside its condition."""
-    return _ERROR.search(received)[2].decode()
-
-
-def at_every_split(server, data, features_first):
-    """What the server says to `data` that comes in two segments, for every place to part it; in clear.
-
-    All first segments are on their way before any second one: while one connection's turn comes round again, the
-    server has read what it had.
-    """
-    data = data.encode() if isinstance(data, str) else data
-    clients = [server.raw() for _ in range(len(data) - 1)]
-    try:
-        if features_first:
-            for client in clients:
-                client.send(HEADER)
-            for client in clients:
-                client.receive_until(b"</stream:features>")
-        for at, client in enumerate(clients, 1):
-            client.send(data[:at])
-        for at, client in enumerate(clients, 1):
-            try:
-                client.send(data[at:])
-            except (ConnectionResetError, BrokenPipeError):
-                pass  # the first part was enough
-        return [client.receive_all() for client in clients]
-    finally:
-        for client in clients:
-            client.abort()

@@ -36,7 +36,7 @@ def case(row, name, send, expect, where, parted=(WHOLE, BYTES)):
 
 
 # A1: entities are refused where the document type begins; nothing is expanded.
-case("A1", "a bomb", BOMB, ends("restricted-xml"), ANYWHERE)
+case("A1", "a bomb", BOMB, ends("restricted-xml"), ANYWHERE, (WHOLE,))
 case("A1", "a document type", "<!DOCTYPE s>", ends("restricted-xml"), ANYWHERE, (WHOLE, BYTES, FRAGMENTS))
 case("A1", "a document type, parted", SMALL_BOMB, ends("restricted-xml"), CHEAP, (EACH,))
 case("A1", "a bomb in a stanza", lambda peer: message(f"<body>{BOMB}&a9;</body>")(peer), ends("restricted-xml"),
@@ -59,6 +59,8 @@ case("A3", "ISO-8859-1", lambda peer: "<?xml version='1.0' encoding='ISO-8859-1'
      ends("unsupported-encoding"), at(ON_TCP, ("start", "secured", "restart")))
 case("A3", "UTF-16", lambda peer: peer.header().encode("utf-16"), ends("unsupported-encoding", "not-well-formed"),
      at(ON_TCP, ("start", "secured", "restart")), (WHOLE,))
+case("A3", "half of UTF-16", b"\xfe\xff\0<\0s", ends("unsupported-encoding", "not-well-formed"),
+     at(ON_TCP, ("start", "secured", "restart")))
 case("A3", "a byte order mark", lambda peer: b"\xef\xbb\xbf" + peer.header().encode(), ends("not-well-formed"),
      at(ON_TCP, ("start", "secured", "restart")), (WHOLE,))
 
@@ -107,10 +109,12 @@ for text in ("<p:message/>", "<message p:a='b'/>", "<message xmlns:xml='u'/>", "
 ON_STREAMS = [each for each in OPENED if each[0] != "websocket"]
 case("A8", "text", "hello", ends("bad-format"), ON_STREAMS)
 case("A8", "CDATA", "<![CDATA[hello]]>", ends("bad-format", "not-well-formed"), OPENED)
-for text in ("<message></iq>", "<message a='b' a='c'/>", "<message><body></message></body>", "<message a=b/>"):
+for text in ("<message></iq>", "<message a='b' a='c'/>", "<message><body></message></body>", "<message a=b/>",
+             "</stream:streams>"):
     case("A8", text, text, ends("not-well-formed"), OPENED, (WHOLE, BYTES, FRAGMENTS))
     case("A8", f"{text}, parted", text, ends("not-well-formed"), CHEAP[1::2], (EACH,))
 case("A8", "a stream in the stream", lambda peer: peer.header()[:-1] + "/>", ends("bad-format"), ON_STREAMS)
+case("A8", "a stream in the stream, unclosed", lambda peer: peer.header(), ends("bad-format"), ON_STREAMS, (WHOLE,))
 for text in ("<foo xmlns='jabber:client'/>", "<message xmlns='foo:bar'/>", "<foo xmlns='foo:bar'/>"):
     case("A8", text, text, ends("unsupported-stanza-type"), BOUND + PEERED, (WHOLE, BYTES, FRAGMENTS))
 
