@@ -5,6 +5,7 @@ must not notice. For an optimised build alone, and with nothing else on the mach
 import asyncio
 import collections
 import os
+import random
 import resource
 import time
 import unittest
@@ -14,11 +15,12 @@ from harness import PATIENCE
 from hostile.peer import SASL, Peer, Unexpected, stream_error_in
 from hostile.world import World
 
-SECONDS = 10
+# How long they take to come, and how long it lasts from when all are there.
+GATHERING, SECONDS = 4, 10
 # What may be added to the wait of the two clients: the 99th percentile of a message, sent to received.
 ADDED = 0.05
 # Each from an address of its own, but for those that come from one, which its limits are to stop.
-DRIBBLERS, SLOW_WRITERS, FLOODERS, SLOW_READERS, MULTIPLEXERS, FROM_ONE = 350, 450, 100, 50, 100, 100
+DRIBBLERS, SLOW_WRITERS, FLOODERS, SLOW_READERS, MULTIPLEXERS, FROM_ONE = 350, 600, 100, 50, 100, 100
 AT_ONCE = 1000  # not all that break off are there at the same time
 PAIRS = 40  # dialback, on one stream: more than are looked at
 LIMITS = {"unauthenticated_per_ip": 50, "connections_per_ip": 100, "resources_per_user": 1000, "handshake_timeout": "10s",
@@ -40,6 +42,7 @@ class Attack:
         return f"127.{1 + self.addresses // 65025 % 250}.{1 + self.addresses // 255 % 254}.{1 + self.addresses % 254}"
 
     async def forever(self, kind, once, *arguments):
+        await asyncio.sleep(random.random() * GATHERING)
         while not self.over:
             peer = None
             try:
@@ -104,15 +107,12 @@ class Attack:
         peer = await self.connected("direct", "bound", self.address(), receive_buffer=4096)
         yield peer
         peer.connection.pause_reading()
-        text = f"<message to='{peer.jid}'><body>{'x' * 65536}</body></message>"
-
-        def step():
+        text = f"<message to='{peer.jid}'><body>{'x' * 120000}</body></message>" * 4
+        began = time.monotonic()
+        while not self.over and not peer.wire.ended and time.monotonic() - began < 8:
             if peer.connection.get_write_buffer_size() == 0:
                 peer.write(text)
-        began = time.monotonic()
-        while not self.over and not peer.wire.ended and time.monotonic() - began < 6:
-            step()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.005)
 
     async def go_on(self):
         kinds = ([("dribble", self.dribble)] * DRIBBLERS + [("slow writer", self.write_slowly)] * SLOW_WRITERS

@@ -91,11 +91,14 @@ class World(Server):
         return self
 
     def __exit__(self, *error):
-        if self.pair is not None and self.pair.poll() is None:
+        ended = 0
+        if self.pair is not None:
             self.pair.stdin.close()
-            if self.pair.wait(PATIENCE) != 0 and error[0] is None:
-                error = (AssertionError, None, None)
+            ended = self.pair.wait(PATIENCE)
+            self.pair.stdout.close()
         super().__exit__(*error)
+        if ended != 0 and error[0] is None:
+            raise AssertionError(f"the control pair ended with {ended}")
 
     # For Peer
 
