@@ -6,7 +6,7 @@ import unittest
 from front_test import FrontServer, Port
 from harness import SystemTest, assert_chat, free_ports, wait_until
 from websocket_client import BINARY, CLOSE, CONTINUATION, PING, PONG, STREAM_END, WebSocket, frame, opening
-from xmpp_client import CLIENT, is_message
+from xmpp_client import CLIENT, SASL, is_message
 
 CHAT = "<message xmlns='jabber:client' type='chat' to='{}'><body>{}</body></message>"
 
@@ -158,6 +158,30 @@ class OtherPorts(unittest.TestCase):
             alice.send(CHAT.format(bob.jid, "by way of a proxy"))
             bob.wait_for(is_message("by way of a proxy", jid))
             alice.close()
+
+    def test_behind_a_proxy_the_client_pays_for_its_guesses(self):  # THREATS C8
+        number, = free_ports(1)
+        listen = f'[[listen]]\naddress = "127.0.0.1:{number}"\nprotocol = "http"\ntls = "none"\n'
+        # A guess costs a second of what an address may begin: a dozen, more than this test takes.
+        settings = {"http": {"trusted_proxies": ["127.0.0.1"]}, "limits": {"connections_per_ip": 100}}
+
+        def client(address):
+            return WebSocket(server, port=number, tls=False,
+                             headers={"X-Forwarded-For": address, "X-Forwarded-Proto": "https"})
+        with FrontServer(listen, users=["alice", "bob"], settings=settings) as server:
+            with client("192.0.2.7") as one, client("192.0.2.7") as other:
+                for mallory in (one, other):
+                    mallory.open_stream()
+                    for _ in range(6):
+                        mallory.send(f"<auth xmlns='{SASL}' mechanism='PLAIN'>AGFsaWNlAGd1ZXNz</auth>")
+                        self.assertEqual(mallory.receive().tag, f"{{{SASL}}}failure")
+            with self.assertRaises((EOFError, ConnectionResetError)):
+                client("192.0.2.7")
+            self.assertEqual(server.metric("comity_connections_rejected_total", cause="per_ip_limit"), 1)
+            with client("192.0.2.8") as alice:
+                alice.log_in("alice")
+                alice.close()
+            server.login("bob").close()  # from the proxy's own address
 
 
 if __name__ == "__main__":
