@@ -71,7 +71,9 @@ struct loop::state {
 
   void start_beat() {
     const auto now = timer_wheel::clock::now();
-    due = wheel.next().value_or(now + idle_beat);
+    const auto next = wheel.next();
+    ticking = next.has_value();
+    due = next.value_or(now + idle_beat);
     if (due < now) {
       due = now + timer_wheel::tick;
     }
@@ -102,6 +104,7 @@ struct loop::state {
       context, ::fcntl(sockets.descriptor(), F_DUPFD_CLOEXEC, 0)};
   asio::steady_timer beat{context};
   timer_wheel::clock::time_point due;
+  bool ticking = false;  // the beat is due within a tick
 };
 
 loop::loop(std::uint32_t index, metrics_cell& metrics)
@@ -125,7 +128,8 @@ void loop::on_ready(std::move_only_function<void(std::uint64_t, bool, bool)> tol
 
 void loop::arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline) {
   state_->wheel.arm(e, deadline);
-  if (running == this && state_->due > *state_->wheel.next()) {
+  // Once: while it ticks, which it does as long as anything is armed, nothing that is armed may put the tick off.
+  if (running == this && !state_->ticking) {
     state_->start_beat();  // moves the timer forward; the wait under way ends as aborted
   }
 }

@@ -128,6 +128,34 @@ TEST_F(Loop, AnEarlierDeadlineIsNotHeldUpByALaterOne) {
   hour.cancel();
 }
 
+TEST_F(Loop, WhoKeepsArmingDoesNotPutOffTheDeadlinesOfOthers) {
+  bool on_time = false;
+  entry waits{[&] {
+    on_time = true;
+    loop_.stop();
+  }};
+  entry hour{[] {}};
+  asio::steady_timer pace{loop_.context()};
+  const auto began = timer_wheel::clock::now();
+  std::function<void(std::error_code)> keep_arming = [&](std::error_code) {
+    loop_.arm(hour, timer_wheel::clock::now() + 1h);
+    pace.expires_after(20ms);
+    pace.async_wait(keep_arming);
+    if (timer_wheel::clock::now() - began > 900ms) {  // the loop's beat would come by itself then
+      loop_.stop();
+    }
+  };
+  pace.expires_after(250ms);  // the loop has been idle for more than a tick
+  pace.async_wait([&](std::error_code error) {
+    loop_.arm(waits, timer_wheel::clock::now() + 1ms);
+    keep_arming(error);
+  });
+  loop_.run();
+  EXPECT_TRUE(on_time);
+  hour.cancel();
+  waits.cancel();
+}
+
 // --- the connections of a loop ---------------------------------------------------------------------------------------
 
 class LoopConnections : public Loop {
