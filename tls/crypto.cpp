@@ -52,6 +52,24 @@ struct mac_free {
   void operator()(EVP_MAC_CTX* m) const noexcept { EVP_MAC_CTX_free(m); }
 };
 
+/// One a thread and hash: a new one looks its digest up by name, which takes longer than the MAC of a short text.
+EVP_MAC_CTX* mac_of(hash h) {
+  static EVP_MAC* const algorithm = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  static thread_local std::array<std::unique_ptr<EVP_MAC_CTX, mac_free>, 3> contexts;
+  auto& mine = contexts.at(static_cast<std::size_t>(h));
+  if (!mine) {
+    std::string name{name_of(h)};
+    const std::array<OSSL_PARAM, 2> parameters{
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.data(), name.size()), OSSL_PARAM_construct_end()};
+    std::unique_ptr<EVP_MAC_CTX, mac_free> made{EVP_MAC_CTX_new(algorithm)};
+    if (!made || EVP_MAC_CTX_set_params(made.get(), parameters.data()) != 1) {
+      broken("compute a MAC");
+    }
+    mine = std::move(made);
+  }
+  return mine.get();
+}
+
 constexpr std::string_view url_alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -70,16 +88,14 @@ std::string digest(hash h, std::string_view bytes) {
 }
 
 std::string hmac(hash h, std::string_view key, std::string_view bytes) {
-  static EVP_MAC* const algorithm = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-  const std::unique_ptr<EVP_MAC_CTX, mac_free> context{EVP_MAC_CTX_new(algorithm)};
-  std::string name{name_of(h)};
-  const std::array<OSSL_PARAM, 2> parameters{
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.data(), name.size()), OSSL_PARAM_construct_end()};
+  static constexpr std::string_view no_key{"no key"};
+  auto* const context = mac_of(h);
   std::string out(digest_size(h), '\0');
   std::size_t size = 0;
-  if (!context || EVP_MAC_init(context.get(), bytes_of(key), key.size(), parameters.data()) != 1 ||
-      EVP_MAC_update(context.get(), bytes_of(bytes), bytes.size()) != 1 ||
-      EVP_MAC_final(context.get(), bytes_of(out), &size, out.size()) != 1) {
+  if (EVP_MAC_init(context, bytes_of(key), key.size(), nullptr) != 1 ||
+      EVP_MAC_update(context, bytes_of(bytes), bytes.size()) != 1 ||
+      EVP_MAC_final(context, bytes_of(out), &size, out.size()) != 1 ||
+      EVP_MAC_init(context, bytes_of(no_key), no_key.size(), nullptr) != 1) {  // it forgets the key
     broken("compute a MAC");
   }
   return out;

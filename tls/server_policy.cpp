@@ -105,6 +105,12 @@ int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_ALERT_FATAL;  // RFC 7301 §3.2 (D06)
 }
 
+/// Fetched once: by EVP_aes_256_cbc() OpenSSL would look it up anew for every ticket.
+const EVP_CIPHER* ticket_cipher() {
+  static const EVP_CIPHER* const fetched = EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr);
+  return fetched;
+}
+
 int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing) {
   auto* state = state_of(ssl);
   if (state == nullptr || state->tickets == nullptr || (sealing != 0 && SSL_get_num_tickets(ssl) == 0)) {
@@ -115,7 +121,7 @@ int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* 
   if (sealing != 0) {
     key = state->tickets->current();
     std::memcpy(name, key.name.data(), key.name.size());
-    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) {
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(ticket_cipher())) != 1) {
       return -1;
     }
   } else {
@@ -132,8 +138,8 @@ int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* 
       OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), digest.size() - 1),
       OSSL_PARAM_construct_end()};
   const int ready = EVP_MAC_CTX_set_params(mac, parameters.data()) == 1 &&
-                    (sealing != 0 ? EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.aes.data(), iv)
-                                  : EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.aes.data(), iv)) == 1;
+                    (sealing != 0 ? EVP_EncryptInit_ex(cipher, ticket_cipher(), nullptr, key.aes.data(), iv)
+                                  : EVP_DecryptInit_ex(cipher, ticket_cipher(), nullptr, key.aes.data(), iv)) == 1;
   OPENSSL_cleanse(&key, sizeof key);
   return ready == 0 ? -1 : renew ? 2 : 1;
 }
