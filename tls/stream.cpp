@@ -83,6 +83,20 @@ std::string_view selected_protocol(const SSL* ssl) {
   return {reinterpret_cast<const char*>(name), size};
 }
 
+/// Of whichever end is the server.
+const X509* server_certificate(const SSL* ssl) {
+  return SSL_is_server(ssl) == 1 ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
+}
+
+/// RFC 5929 §4.1: the signature's own, at least SHA-256; undefined for signatures without one hash of their own.
+int end_point_digest(const X509* certificate) {
+  int digest = NID_undef;
+  if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr) != 1) {
+    return NID_undef;
+  }
+  return digest == NID_md5 || digest == NID_sha1 ? NID_sha256 : digest;
+}
+
 /// What SSL_get_error is told by must not be left of an earlier call, of whomever. There is hardly ever anything, and
 /// clearing takes longer than looking.
 void forget_errors() {
@@ -319,10 +333,14 @@ bool stream::secrets_are_of_this_connection() const {
   return SSL_version(ssl_.get()) >= TLS1_3_VERSION || SSL_get_extms_support(ssl_.get()) == 1;
 }
 
+bool stream::has_exporter_binding() const {
+  // RFC 9266 §4.2: without extended master secret the value is not bound to this connection alone.
+  return established_ && secrets_are_of_this_connection();
+}
+
 std::string stream::exporter_binding() const {
   static constexpr std::string_view label = "EXPORTER-Channel-Binding";
-  // RFC 9266 §4.2: without extended master secret the value is not bound to this connection alone.
-  if (!established_ || !secrets_are_of_this_connection()) {
+  if (!has_exporter_binding()) {
     return {};
   }
   std::string out(32, '\0');
@@ -333,17 +351,15 @@ std::string stream::exporter_binding() const {
   return out;
 }
 
+bool stream::has_end_point_binding() const {
+  return established_ && end_point_digest(server_certificate(ssl_.get())) != NID_undef;
+}
+
 std::string stream::end_point_binding() const {
-  const auto* certificate = !established_                    ? nullptr
-                            : SSL_is_server(ssl_.get()) == 1 ? SSL_get_certificate(ssl_.get())
-                                                             : SSL_get0_peer_certificate(ssl_.get());
-  int digest = NID_undef;
-  if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr) != 1 ||
-      digest == NID_undef) {
-    return {};  // RFC 5929 §4.1: undefined for signatures without one hash of their own
-  }
-  if (digest == NID_md5 || digest == NID_sha1) {
-    digest = NID_sha256;
+  const auto* certificate = established_ ? server_certificate(ssl_.get()) : nullptr;
+  const int digest = end_point_digest(certificate);
+  if (digest == NID_undef) {
+    return {};
   }
   std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
   unsigned size = 0;

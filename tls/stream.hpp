@@ -132,8 +132,11 @@ public:
 
   /// tls-exporter (RFC 9266): 32 bytes, or empty where it must not be used (TLS 1.2 without extended master secret).
   [[nodiscard]] std::string exporter_binding() const;
+  /// Whether that is not "", without making it.
+  [[nodiscard]] bool has_exporter_binding() const;
   /// tls-server-end-point (RFC 5929 §4.1) of the server's certificate; empty where undefined.
   [[nodiscard]] std::string end_point_binding() const;
+  [[nodiscard]] bool has_end_point_binding() const;
   /// tls-unique (RFC 5929 §3): the handshake's first Finished message, or empty where it must not be used (TLS 1.3, and
   /// TLS 1.2 without extended master secret).
   [[nodiscard]] std::string unique_binding() const;

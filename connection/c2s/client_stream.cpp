@@ -161,8 +161,17 @@ private:
     wire.accept_tls(with_.tls, client_alpn, to_a_labels(negotiation_->facts().local_domain));
   }
   void tls_done() override {
-    drive(event::tls_done{
-        {wire().tls().exporter_binding(), wire().tls().end_point_binding(), wire().tls().unique_binding()}});
+    const auto& tls = wire().tls();
+    channel_bindings bindings;
+    bindings.tls_unique = tls.unique_binding();
+    // Whose octets take long to make: once they are asked for, which is while this is there.
+    if (tls.has_exporter_binding()) {
+      bindings.tls_exporter = binding_octets{[&tls] { return tls.exporter_binding(); }};
+    }
+    if (tls.has_end_point_binding()) {
+      bindings.tls_server_end_point = binding_octets{[&tls] { return tls.end_point_binding(); }};
+    }
+    drive(event::tls_done{std::move(bindings)});
   }
   void tls_failed(const tls::tls_failure& failure) override {
     const bool no_overlap = failure.what == tls::tls_failure::kind::no_application_protocol;

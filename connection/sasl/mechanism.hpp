@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,15 +54,34 @@ private:
   std::string text_;
 };
 
-/// The channel bindings that this connection has, raw octets; "" where one is not to be had.
+/// What a channel binding binds to: raw octets, which may be made only once a client binds, since most do not.
+class binding_octets {
+public:
+  binding_octets() = default;  // not to be had
+  binding_octets(std::string known) : known_{std::move(known)} {}
+  binding_octets(const char* known) : known_{known} {}
+  /// `make` is called for each time that they are asked for; it may find, though it was not thought so, that there are
+  /// none: "".
+  explicit binding_octets(std::function<std::string()> make) : make_{std::move(make)} {}
+
+  /// Not to be had, as far as is known.
+  [[nodiscard]] bool empty() const noexcept { return known_.empty() && !make_; }
+  [[nodiscard]] std::string made() const { return make_ ? make_() : known_; }
+
+private:
+  std::string known_;
+  std::function<std::string()> make_;
+};
+
+/// The channel bindings that this connection has.
 struct channel_bindings {
-  std::string tls_exporter;          // RFC 9266
-  std::string tls_server_end_point;  // RFC 5929 §4.1
-  std::string tls_unique;            // RFC 5929 §3; RFC 5802 §6.1: not to be left out where others are had
+  binding_octets tls_exporter;          // RFC 9266
+  binding_octets tls_server_end_point;  // RFC 5929 §4.1
+  binding_octets tls_unique;            // RFC 5929 §3; RFC 5802 §6.1: not to be left out where others are had
 
   struct named {
     std::string_view type;  // as registered, and as the gs2 header and XEP-0440 spell it
-    std::string_view octets;
+    const binding_octets& octets;
   };
   /// All that there are, in the order of announcing them. They point into this.
   [[nodiscard]] std::array<named, 3> all() const {

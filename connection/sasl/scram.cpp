@@ -113,7 +113,7 @@ sasl_step scram_mechanism::client_first(std::string_view message) {
     }
     for (const auto& have : environment_.bindings.all()) {
       if (have.type == *type) {
-        binding = have.octets;
+        binding = have.octets.made();
       }
     }
     if (binding.empty()) {
