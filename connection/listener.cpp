@@ -85,7 +85,6 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
     if (!permit) {
       return refuse(socket, *client, permit.error());
     }
-    set_tcp_options(socket);
     take({.descriptor = socket,
           .address = endpoint_text(client->ip, client->port),
           .method = usual.method,
@@ -161,6 +160,7 @@ std::expected<std::unique_ptr<listener>, std::string> listener::open(collaborato
   if (address->ai_family == AF_INET6) {
     (void)::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
+  set_tcp_options(socket);  // what is accepted inherits them
   if (::bind(socket, address->ai_addr, address->ai_addrlen) != 0 || ::listen(socket, backlog) != 0) {
     const int error = errno;
     ::close(socket);
