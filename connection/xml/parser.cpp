@@ -326,6 +326,13 @@ parser::parser(parser&&) noexcept = default;
 parser& parser::operator=(parser&&) noexcept = default;
 
 std::expected<stream_header, stream_condition> parser::header(std::string_view bytes) {
+  if (stream_header plain; read_plain_header(bytes, plain)) {
+    return plain;
+  }
+  return header_by_expat(bytes);
+}
+
+std::expected<stream_header, stream_condition> parser::header_by_expat(std::string_view bytes) {
   session s;
   stream_header found;
   if (const auto read = s.root(bytes, found); !read) {

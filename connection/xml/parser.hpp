@@ -4,8 +4,8 @@
 // time, found by `framer`, from any connection whose stream header declares the usual namespaces. After each element it
 // must stand at depth 1 with every byte consumed, else the element is refused and the expat parser inside is thrown
 // away. It is also renewed after a bounded number of input bytes, since expat never frees the names it has seen
-// (THREATS A15). Plain elements, which most are, are read without expat (plain_element.hpp). Belongs to one loop; not
-// thread-safe.
+// (THREATS A15). Plain elements and headers, which most are, are read without expat (plain_element.hpp). Belongs to one
+// loop; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,7 @@ struct stream_header {
   bool has_to = false, has_from = false, has_version = false;
   /// Namespace declarations of the root, as (prefix, uri); the default one has an empty prefix.
   std::vector<std::pair<std::string, std::string>> namespaces;
+  friend bool operator==(const stream_header&, const stream_header&) = default;
 };
 
 /// The root a stanza is parsed inside: what its stream header declared. Nearly all streams declare the usual two
@@ -63,6 +64,8 @@ public:
   /// Parses a stream header's start tag, with or without an XML declaration before it. The error is the stream error to
   /// send: not_well_formed, bad_namespace_prefix, unsupported_encoding, restricted_xml.
   [[nodiscard]] std::expected<stream_header, stream_condition> header(std::string_view bytes);
+  /// The same, by expat alone: what the reading of plain headers is held against.
+  [[nodiscard]] std::expected<stream_header, stream_condition> header_by_expat(std::string_view bytes);
 
   /// Parses one complete element, as the framer found it, into `out` (cleared first).
   [[nodiscard]] std::expected<void, stream_condition> element(std::string_view bytes, const stream_context& context,

@@ -158,5 +158,58 @@ TEST(PlainElement, OneByteChangedReadsAsExpatReadsItOrNotAtAll) {  // THREATS A4
   EXPECT_GT(read, 1000U);  // many changes of a text leave it plain
 }
 
+constexpr std::array<std::string_view, 4> plain_headers{
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+    "version='1.0' to='a.example'>",
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<stream:stream xmlns:stream=\"http://etherx.jabber.org/streams\" "
+    "from=\"u@a.example\" id=\"7\" xml:lang=\"de\" >",
+    "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' to='' from='\xc3\xa9' other='1' "
+    "xmlns:stream='http://etherx.jabber.org/streams'>",
+    "<stream:stream xmlns:stream='http://etherx.jabber.org/streams'>"};
+
+TEST(PlainHeader, ReadsAsExpatWouldReadIt) {  // RFC 6120 §4.7
+  for (const auto bytes : plain_headers) {
+    stream_header h;
+    ASSERT_TRUE(read_plain_header(bytes, h)) << bytes;
+    EXPECT_EQ(parser{}.header_by_expat(bytes), h) << bytes;
+  }
+}
+
+TEST(PlainHeader, LeavesAllElseToExpat) {  // THREATS A3, A7
+  const std::string streams = " xmlns:stream='http://etherx.jabber.org/streams'";
+  for (const std::string& bytes : std::initializer_list<std::string>{
+           "<stream:stream>", "<stream" + streams + ">", "<s:stream" + streams + ">", "<stream:stream" + streams + "/>",
+           "<stream:stream" + streams + "> ", "<stream:stream" + streams, "<stream:stream" + streams + streams + ">",
+           "<stream:streams" + streams + ">", "<stream:stream xmlns:stream='urn:x'>", "<stream:stream xmlns:stream=''>",
+           "<stream:stream" + streams + " xmlns:p=''>", "<stream:stream" + streams + " xmlns:xml='urn:x'>",
+           "<stream:stream" + streams + " xmlns:p='http://www.w3.org/2000/xmlns/'>",
+           "<stream:stream" + streams + " xmlns=''>", "<stream:stream" + streams + " p:to='x'>",
+           "<stream:stream" + streams + " to='&amp;'>", " <stream:stream" + streams + ">",
+           "<?xml version='1.1'?><stream:stream" + streams + ">",
+           "<?xml version='1.0' encoding='ISO-8859-1'?><stream:stream" + streams + ">"}) {
+    stream_header h;
+    EXPECT_FALSE(read_plain_header(bytes, h)) << bytes;
+  }
+}
+
+TEST(PlainHeader, OneByteChangedReadsAsExpatReadsItOrNotAtAll) {
+  std::size_t read = 0;
+  for (const auto original : plain_headers) {
+    for (std::size_t at = 0; at < original.size(); ++at) {
+      for (const char c : {'<', '>', '/', '=', '\'', '"', ' ', '&', 'x', ':', '\n', '\r', '\x80'}) {
+        for (const bool inserted : {false, true}) {
+          const auto changed =
+              std::string{original.substr(0, at)} + c + std::string{original.substr(at + (inserted ? 0U : 1U))};
+          if (stream_header h; read_plain_header(changed, h)) {
+            ++read;
+            ASSERT_EQ(parser{}.header_by_expat(changed), h) << changed;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(read, 300U);
+}
+
 }  // namespace
 }  // namespace comity::xml
