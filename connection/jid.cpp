@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "connection/precis.hpp"
@@ -36,8 +37,9 @@ std::string lower(std::string_view s) {
 }
 
 void append_lower(std::string& out, std::string_view s) {
-  for (const char c : s) {
-    out += lower(c);
+  out += s;
+  for (auto& c : std::span{out}.last(s.size())) {
+    c = lower(c);
   }
 }
 
@@ -112,8 +114,15 @@ enforced enforce_ip_literal(std::string_view part) {
 
 // Parts of ASCII that enforcement would leave as they are but for their case; or none.
 bool plain_localpart(std::string_view part) noexcept {
-  return part.size() <= longest_part && std::ranges::all_of(part, [](char c) { return c > 0x20 && c < 0x7f; }) &&
-         part.find_first_of(forbidden_in_localparts) == std::string_view::npos;
+  static constexpr auto plain = [] {
+    std::array<bool, 256> table{};
+    for (unsigned c = 0x21; c < 0x7f; ++c) {
+      table.at(c) = forbidden_in_localparts.find(static_cast<char>(c)) == std::string_view::npos;
+    }
+    return table;
+  }();
+  return part.size() <= longest_part &&
+         std::ranges::all_of(part, [](char c) { return plain[static_cast<unsigned char>(c)]; });
 }
 
 bool plain_resourcepart(std::string_view part) noexcept {

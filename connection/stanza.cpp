@@ -115,7 +115,13 @@ std::size_t written_size(std::string_view value) {
 
 // What makes stanzas: the one place beside the builder that fills their members.
 struct stanza_making {
-  static std::shared_ptr<stanza> empty() { return std::shared_ptr<stanza>{new stanza}; }
+  // With its count in one allocation, which wants a constructor that anybody may call.
+  struct open_stanza final : stanza {
+    open_stanza() = default;
+    explicit open_stanza(const stanza& other) : stanza{other} {}
+  };
+  static std::shared_ptr<stanza> empty() { return std::make_shared<open_stanza>(); }
+  static std::shared_ptr<stanza> copy(const stanza& s) { return std::make_shared<open_stanza>(s); }
 
   // All that is told by the element itself. False where it is no stanza.
   static bool read(stanza& s, xml::element root) {
@@ -124,11 +130,19 @@ struct stanza_making {
       return false;
     }
     s.kind_ = *kind;
-    s.type_ = type_of(*kind, root.attribute("type"));
-    const auto id = root.attribute("id");
-    s.has_id_ = id.has_value();
-    s.id_ = id.value_or(std::string_view{});
-    s.lang_ = root.attribute("lang", xml::ns_xml).value_or(std::string_view{});
+    std::optional<std::string_view> type;
+    for (std::size_t i = 0; i < root.attribute_count(); ++i) {
+      const auto a = root.attribute_at(i);
+      if (a.ns.empty() && a.name == "type") {
+        type = a.value;
+      } else if (a.ns.empty() && a.name == "id") {
+        s.id_ = a.value;
+        s.has_id_ = true;
+      } else if (a.ns == xml::ns_xml && a.name == "lang") {
+        s.lang_ = a.value;
+      }
+    }
+    s.type_ = type_of(*kind, type);
     s.flags_ = flags_of(*kind, root);
     if (s.type_ == stanza_type::available) {
       s.priority_ = priority_of(root);
@@ -244,7 +258,7 @@ std::shared_ptr<const xml::document> stanza::document() const {
 }
 
 stanza_ref stanza::readdressed(const jid& to) const {
-  auto s = std::shared_ptr<stanza>{new stanza{*this}};
+  auto s = stanza_making::copy(*this);
   stanza_making::address(*s, to);
   return s;
 }

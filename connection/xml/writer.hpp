@@ -48,6 +48,8 @@ public:
   writer& copy_attributes(element e, std::initializer_list<std::string_view> but);
 
 private:
+  /// The same for a value that has come out of the parser.
+  void parsed_attribute(std::string_view name, std::string_view value);
   struct open_element {
     std::uint32_t name;  // where its name starts in stack_
     std::uint32_t ns;    // where its namespace starts in stack_; that of the element around it when it is the same
