@@ -169,4 +169,12 @@ void loop::stop() {
   state_->context.stop();
 }
 
+void loop::forget_posted() {
+  std::vector<task> never;
+  {
+    const std::lock_guard lock{state_->inbox_lock};
+    never.swap(state_->inbox);
+  }
+}
+
 }  // namespace comity::connection

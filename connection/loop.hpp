@@ -55,6 +55,8 @@ public:
   void run();
   /// Any thread.
   void stop();
+  /// Drops what was posted and never ran, and with it what that owns. After run().
+  void forget_posted();
 
 private:
   struct state;

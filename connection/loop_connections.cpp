@@ -53,6 +53,34 @@ void loop_connections::has_output(std::uint64_t id) {
   schedule();
 }
 
+void loop_connections::hand_over(std::uint64_t id, loop_connections& other) {
+  departures_.push_back({.id = id, .other = &other});
+  schedule();
+}
+
+void loop_connections::send_off(const departure& d) {
+  const auto found = connections_.find(d.id);
+  if (found == connections_.end() || !found->second->leave_loop()) {
+    return;
+  }
+  auto leaving = std::move(found->second);
+  connections_.erase(found);
+  d.other->size_.fetch_add(1, std::memory_order_relaxed);  // counted on its way too
+  size_.fetch_sub(1, std::memory_order_relaxed);
+  d.other->loop_.post([&there = *d.other, id = d.id, leaving = std::move(leaving)]() mutable {
+    there.take_over(id, std::move(leaving));
+  });
+}
+
+void loop_connections::take_over(std::uint64_t id, std::unique_ptr<live_connection> c) {
+  connections_.emplace(id, std::move(c));
+  on(id, [this](live_connection& arrived) { arrived.enter_loop(*this); });
+  if (dismissed_) {
+    on(id,
+       [this](live_connection& arrived) { arrived.dismiss(dismissed_->condition, dismissed_->why, dismissed_->text); });
+  }
+}
+
 void loop_connections::schedule() {
   if (!std::exchange(scheduled_, true)) {
     loop_.at_turn_end([this] { end_turn(); });
@@ -66,6 +94,9 @@ void loop_connections::end_turn() {
     on(id, [](live_connection& c) { c.flush(); });
   }
   flushing_.clear();
+  for (const auto& each : std::exchange(departures_, {})) {
+    send_off(each);
+  }
   removed_.clear();
 }
 
@@ -88,6 +119,7 @@ std::vector<connection_info> loop_connections::list() const {
 }
 
 void loop_connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
+  dismissed_ = {.condition = condition, .why = why, .text = text};
   std::vector<std::uint64_t> ids;
   ids.reserve(connections_.size());
   for (const auto& [id, c] : connections_) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,10 @@ public:
   virtual void flush() = 0;
   /// A fault of ours came out of one of these calls: it ends, and nobody else suffers.
   virtual void fault(std::string_view what) noexcept = 0;
+  /// It was handed over: undoes all that ties it to its loop. False where it cannot leave now; it stays then.
+  [[nodiscard]] virtual bool leave_loop() { return false; }
+  /// It lives on that loop from now on, whose thread this is.
+  virtual void enter_loop(class loop_connections&) {}
 };
 
 class loop_connections {
@@ -91,17 +96,32 @@ public:
 
   /// Its flush() is called once at the end of this turn.
   void has_output(std::uint64_t id);
+  /// At the end of this turn, behind all flushes, it moves to `other`, unless it cannot leave then. A reference to it
+  /// names nothing from there on, so nobody may have one. `other` lives as long as this.
+  void hand_over(std::uint64_t id, loop_connections& other);
 
   /// Destroys all of them. The loop must have stopped.
   void clear();
   [[nodiscard]] std::vector<connection_info> list() const;
+  /// And whoever is on the way here.
   void dismiss_all(stream_condition, cause, const std::string& text);
-  /// Any thread.
+  /// With those on the way here. Any thread.
   [[nodiscard]] std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
 private:
+  struct departure {
+    std::uint64_t id;
+    loop_connections* other;
+  };
+  struct dismissal {
+    stream_condition condition;
+    cause why;
+    std::string text;
+  };
   void end_turn();
   void schedule();
+  void send_off(const departure&);
+  void take_over(std::uint64_t id, std::unique_ptr<live_connection>);
 
   connection::loop& loop_;
   trace::tap* tap_ = nullptr;
@@ -112,6 +132,8 @@ private:
   std::unordered_map<std::uint64_t, std::unique_ptr<live_connection>> connections_;
   std::vector<std::unique_ptr<live_connection>> removed_;
   std::vector<std::uint64_t> output_, flushing_;
+  std::vector<departure> departures_;
+  std::optional<dismissal> dismissed_;  // what all were told once
   bool scheduled_ = false;
   std::atomic<std::size_t> size_{0};
 };

@@ -20,7 +20,7 @@ constexpr unsigned reads_a_turn = 16;
 }  // namespace
 
 stream_driver::stream_driver(setup s)
-    : loop_{s.loop},
+    : loop_{&s.loop},
       log_{s.log},
       id_{loop_connections::new_id()},
       wire_{s.loop, id_, s.tls ? std::move(*s.tls) : tls::stream{s.descriptor}, s.send_queue_bytes,
@@ -103,6 +103,26 @@ void stream_driver::flush() {
   settle();
 }
 
+bool stream_driver::leave_loop() {
+  if (ended_ || stage_ != stage::secure || paused()) {
+    return false;
+  }
+  timer_wheel::entry::cancel();
+  if (shaper_) {
+    shaper_->cancel();
+  }
+  again_ = false;
+  wire_.leave_loop();
+  return true;
+}
+
+void stream_driver::enter_loop(loop_connections& there) {
+  loop_ = &there;
+  wire_.enter_loop(there);
+  arm();
+  advance();
+}
+
 void stream_driver::advance() {
   switch (stage_) {
     case stage::clear:
@@ -128,7 +148,7 @@ void stream_driver::advance() {
 
 void stream_driver::settle() {
   if (stage_ == stage::over) {
-    return loop_.remove(id_);
+    return loop_->remove(id_);
   }
   // While an answer is awaited, or the peer is ahead of its rate, its bytes stay where they are: nothing piles up here.
   const bool peer_waits =
@@ -142,7 +162,7 @@ void stream_driver::settle() {
 
 void stream_driver::read_clear() {
   for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::clear && !paused(); ++turn) {
-    const auto buffer = may_read(loop_.read_buffer());
+    const auto buffer = may_read(loop_->read_buffer());
     if (buffer.empty()) {
       return;
     }
@@ -168,7 +188,7 @@ void stream_driver::read_secure() {
     unread_ = waiting.substr(feed(waiting));
   }
   for (unsigned turn = 0; turn < reads_a_turn && stage_ == stage::secure && !paused(); ++turn) {
-    const auto buffer = may_read(loop_.read_buffer());
+    const auto buffer = may_read(loop_->read_buffer());
     if (buffer.empty()) {
       return;
     }
@@ -200,8 +220,8 @@ void stream_driver::read_again_later() {
   if (std::exchange(again_, true)) {
     return;
   }
-  loop_.loop().at_turn_end([&loop = loop_, id = id_] {
-    loop.on(id, [](live_connection& c) {
+  loop_->loop().at_turn_end([loop = loop_, id = id_] {
+    loop->on(id, [](live_connection& c) {
       auto& self = static_cast<stream_driver&>(c);
       self.again_ = false;
       self.advance();
@@ -219,7 +239,7 @@ std::uint64_t stream_driver::shaper::allowance() {
   const auto now = clock::now();
   const auto bytes = bucket_.available(now);
   if (bytes == 0) {
-    shaped_.loop_.loop().arm(*this, std::max(bucket_.ready_at(), now));
+    shaped_.loop_->loop().arm(*this, std::max(bucket_.ready_at(), now));
   } else {
     cancel();
   }
@@ -227,7 +247,7 @@ std::uint64_t stream_driver::shaper::allowance() {
 }
 
 void stream_driver::shaper::expired() {
-  shaped_.loop_.on(shaped_.id_, [](live_connection& c) { static_cast<stream_driver&>(c).advance(); });
+  shaped_.loop_->on(shaped_.id_, [](live_connection& c) { static_cast<stream_driver&>(c).advance(); });
 }
 
 /// The parts on their way in, shown to whoever looks on before anything is made of them.
@@ -274,7 +294,7 @@ private:
 };
 
 std::size_t stream_driver::feed(std::string_view bytes) {
-  if (auto* tap = loop_.tapped()) {
+  if (auto* tap = loop_->tapped()) {
     watched_parts watched{*this, *tap};
     return feed(bytes, watched);
   }
@@ -283,9 +303,9 @@ std::size_t stream_driver::feed(std::string_view bytes) {
 
 std::size_t stream_driver::feed(std::string_view bytes, part_taker& taker) {
   if (!websocket_) {
-    return reader_.feed(bytes, loop_.parser(), loop_.document(), taker);
+    return reader_.feed(bytes, loop_->parser(), loop_->document(), taker);
   }
-  const auto used = websocket_->feed(bytes, reader_, loop_.parser(), loop_.document(), taker);
+  const auto used = websocket_->feed(bytes, reader_, loop_->parser(), loop_->document(), taker);
   if (websocket_->owes_pong()) {
     wire_.want_flush();
   }
@@ -429,7 +449,7 @@ bool stream_driver::try_stanza(const stanza_ref& stanza) {
     return false;
   }
   metrics().stanza_sent(route_, stanza->kind());
-  if (loop_.tapped() != nullptr) {
+  if (loop_->tapped() != nullptr) {
     std::string text;
     stanza->wire(text);
     show_sent(text);
@@ -494,7 +514,7 @@ void stream_driver::end(bool abruptly) {
     websocket_->skip(unread);
   }
   stage_ = stage::lingering;
-  loop_.loop().arm(*this, clock::now() + linger_time_);
+  loop_->loop().arm(*this, clock::now() + linger_time_);
   wire_.want_flush();
 }
 
@@ -505,7 +525,7 @@ void stream_driver::linger() {
     if (turn == reads_a_turn) {
       return read_again_later();
     }
-    const auto buffer = loop_.read_buffer();
+    const auto buffer = loop_->read_buffer();
     const auto got = wire_.read(buffer);
     if (got.status == io_status::want_read || got.status == io_status::want_write) {
       return;
@@ -539,7 +559,7 @@ void stream_driver::arm() {
     return timer_wheel::entry::cancel();
   }
   constexpr auto never = clock::time_point::max();
-  loop_.loop().arm(*this, std::min(deadline_.value_or(never), tls_by_.value_or(never)));
+  loop_->loop().arm(*this, std::min(deadline_.value_or(never), tls_by_.value_or(never)));
 }
 
 void stream_driver::expired() {

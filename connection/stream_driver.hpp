@@ -65,6 +65,9 @@ public:
   void readable() final;
   void writable() final;
   void flush() final;
+  /// Between two elements, when nothing is asked of the server and TLS stands.
+  [[nodiscard]] bool leave_loop() override;
+  void enter_loop(loop_connections& there) override;
 
 protected:
   explicit stream_driver(setup);
@@ -123,9 +126,9 @@ protected:
   [[nodiscard]] bool ended() const noexcept { return ended_; }
   [[nodiscard]] const connection::route& route() const noexcept { return route_; }
   [[nodiscard]] const connection::wire& wire() const noexcept { return wire_; }
-  [[nodiscard]] session_ref ref() const noexcept { return {loop_.loop().index(), id_}; }
-  [[nodiscard]] loop_connections& loop() const noexcept { return loop_; }
-  [[nodiscard]] metrics_cell& metrics() const noexcept { return loop_.metrics(); }
+  [[nodiscard]] session_ref ref() const noexcept { return {loop_->loop().index(), id_}; }
+  [[nodiscard]] loop_connections& loop() const noexcept { return *loop_; }
+  [[nodiscard]] metrics_cell& metrics() const noexcept { return loop_->metrics(); }
   [[nodiscard]] const std::string& address() const noexcept { return address_; }
   [[nodiscard]] clock::time_point opened_at() const noexcept { return opened_at_; }
   [[nodiscard]] std::uint64_t bytes_received() const noexcept { return bytes_received_; }
@@ -183,7 +186,7 @@ private:
   std::size_t feed(std::string_view bytes, part_taker&);
   /// For whoever looks on.
   void show_sent(std::string_view xml) const {
-    if (auto* tap = loop_.tapped()) {
+    if (auto* tap = loop_->tapped()) {
       tap->part(info(), trace::way::out, xml);
     }
   }
@@ -200,7 +203,7 @@ private:
   [[nodiscard]] bool answers_ping();
   void arm();
 
-  loop_connections& loop_;
+  loop_connections* loop_;
   log::sink& log_;
   std::uint64_t id_;
   connection::wire wire_;

@@ -4,8 +4,9 @@
 
 namespace comity::server {
 
-c2s_service::c2s_service(server::router& router, auth::authenticator& authenticator, std::string default_domain)
-    : router_{router}, authenticator_{authenticator}, default_domain_{std::move(default_domain)} {
+c2s_service::c2s_service(loop_pool& loops, server::router& router, auth::authenticator& authenticator,
+                         std::string default_domain)
+    : loops_{loops}, router_{router}, authenticator_{authenticator}, default_domain_{std::move(default_domain)} {
 }
 
 void c2s_service::default_domain(std::string domain) {
@@ -20,6 +21,10 @@ bool c2s_service::hosts(std::string_view domain) const {
 std::string c2s_service::default_domain() const {
   const std::lock_guard lock{lock_};
   return default_domain_;
+}
+
+connection::loop_connections* c2s_service::home(const jid& user) {
+  return &loops_.home(user);
 }
 
 void c2s_service::ask(connection::find_keys q, std::move_only_function<void(connection::keys_answer)> done) {

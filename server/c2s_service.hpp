@@ -7,20 +7,22 @@
 
 #include "connection/c2s/c2s_host.hpp"
 #include "server/auth/authenticator.hpp"
+#include "server/loop_pool.hpp"
 #include "server/router.hpp"
 
 namespace comity::server {
 
-/// Any loop. Both collaborators outlive it.
+/// Any loop. Its collaborators outlive it.
 class c2s_service final : public connection::c2s_host {
 public:
-  c2s_service(server::router& router, auth::authenticator& authenticator, std::string default_domain);
+  c2s_service(loop_pool& loops, server::router& router, auth::authenticator& authenticator, std::string default_domain);
 
   /// After a reload. Any thread.
   void default_domain(std::string);
 
   [[nodiscard]] bool hosts(std::string_view domain) const override;
   [[nodiscard]] std::string default_domain() const override;
+  [[nodiscard]] connection::loop_connections* home(const jid& user) override;
   void ask(connection::find_keys, std::move_only_function<void(connection::keys_answer)>) override;
   void ask(connection::check_password, std::move_only_function<void(connection::password_answer)>) override;
   void bind(connection::session_ref, connection::bind_resource,
@@ -36,6 +38,7 @@ public:
   void answered(connection::session_ref, const jid& full, stanza_ref reply) override;
 
 private:
+  loop_pool& loops_;
   server::router& router_;
   auth::authenticator& authenticator_;
   mutable std::mutex lock_;

@@ -214,7 +214,7 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
   if (remotes) {
     remotes->attach(*router);
   }
-  service = std::make_unique<c2s_service>(*router, *authenticator, settings.hosts.front().domain);
+  service = std::make_unique<c2s_service>(loops, *router, *authenticator, settings.hosts.front().domain);
 
   if (auto opened_ports = open_ports(); !opened_ports) {
     return opened_ports;

@@ -92,6 +92,9 @@ void loop_pool::stop() {
     t.join();
   }
   threads_.clear();
+  for (auto& l : loops_) {
+    l->forget_posted();  // a connection on its way from one loop to another may be in it
+  }
   for (auto& c : connections_) {
     c->clear();
   }

@@ -33,6 +33,10 @@ public:
   }
   /// The loop with the fewest connections. Any thread.
   [[nodiscard]] connection::loop_connections& least_busy() noexcept;
+  /// The loop on which at_home() runs work of that user.
+  [[nodiscard]] connection::loop_connections& home(const jid& bare_user) noexcept {
+    return *connections_[home_of(bare_user)];
+  }
   [[nodiscard]] connection::connections& connections() noexcept { return *all_; }
 
   /// Who looks on; before start().

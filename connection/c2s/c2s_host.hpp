@@ -26,6 +26,9 @@ public:
   [[nodiscard]] virtual bool hosts(std::string_view domain) const = 0;
   /// `from` of our header where the client named no host of ours.
   [[nodiscard]] virtual std::string default_domain() const = 0;
+  /// The loop of the user's account, where nothing that is said between the two crosses threads: a stream moves there
+  /// once it is known whose it is. nullptr: it is as good where it is.
+  [[nodiscard]] virtual class loop_connections* home(const jid& user) = 0;
   virtual void ask(find_keys, std::move_only_function<void(keys_answer)>) = 0;
   virtual void ask(check_password, std::move_only_function<void(password_answer)>) = 0;
   virtual void bind(session_ref, bind_resource, std::move_only_function<void(bind_answer)>) = 0;

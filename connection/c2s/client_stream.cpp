@@ -59,7 +59,8 @@ public:
                        .opened_at = socket.at,
                        .tls = std::move(socket.tls),
                        .unread = std::move(socket.unread)}},
-        with_{with},
+        host_{with.host},
+        tls_{with.tls},
         settings_{std::move(settings)},
         permit_{std::move(socket.permit)},
         decrypted_by_proxy_{socket.decrypted_by_proxy} {}
@@ -123,6 +124,9 @@ public:
     settle();
   }
 
+  /// Once bound the server knows where it is.
+  [[nodiscard]] bool leave_loop() override { return !bound_ && stream_driver::leave_loop(); }
+
   void fault(std::string_view what) noexcept override {
     log(log::level::error, "c2s.fault", log::field{"detail", what});
     const bool first = !ended();
@@ -158,7 +162,7 @@ private:
 
   void begin_tls(connection::wire& wire) override {
     // RFC 6120 §5.4.3.1 (4): without SNI, the host of the stream header chooses the certificate (E09).
-    wire.accept_tls(with_.tls, client_alpn, to_a_labels(negotiation_->facts().local_domain));
+    wire.accept_tls(tls_, client_alpn, to_a_labels(negotiation_->facts().local_domain));
   }
   void tls_done() override {
     const auto& tls = wire().tls();
@@ -195,13 +199,13 @@ private:
     auto stanza = stanza::make(std::move(document), peer_, std::move(to).value_or(jid{}));
     metrics().stanza_received(route(), stanza->kind());
     if (addressable && !forbidden) {
-      return with_.host.received(ref(), std::move(stanza));
+      return host_.received(ref(), std::move(stanza));
     }
     // RFC 6120 §8.3.3.8 for an address that is none; THREATS A5 for elements that would be a stream's own.
     auto reply =
         error_reply(*stanza, addressable ? stanza_condition::policy_violation : stanza_condition::jid_malformed);
     if (managed_) {
-      with_.host.answered(ref(), peer_, std::move(reply));
+      host_.answered(ref(), peer_, std::move(reply));
     } else if (reply) {
       send(std::move(reply));
     }
@@ -214,13 +218,13 @@ private:
   }
   void manage(const management::enable& wanted) {
     managed_ = true;
-    with_.host.enable(ref(), peer_, wanted);
+    host_.enable(ref(), peer_, wanted);
   }
   void manage(const management::resume& /*too late*/) {
     send_bytes(write_management_failure(stanza_condition::unexpected_request));  // THREATS F1
   }
-  void manage(management::request /*one*/) { with_.host.acknowledge(ref(), peer_); }
-  void manage(management::acknowledge a) { with_.host.acknowledged(ref(), peer_, a.handled); }
+  void manage(management::request /*one*/) { host_.acknowledge(ref(), peer_); }
+  void manage(management::acknowledge a) { host_.acknowledged(ref(), peer_, a.handled); }
   void manage(management::malformed m) {
     if (m.resume) {
       return manage(management::resume{});
@@ -236,7 +240,7 @@ private:
     auto actions = occasional_negotiator().on(event::element{root});
     for (auto& a : actions) {
       if (auto* const sent = std::get_if<action::send>(&a); sent != nullptr && actions.size() == 1) {
-        return with_.host.answered(ref(), peer_, stanza::from_wire(sent->bytes));
+        return host_.answered(ref(), peer_, stanza::from_wire(sent->bytes));
       }
     }
     perform(std::move(actions));
@@ -245,13 +249,14 @@ private:
   // --- negotiation ---------------------------------------------------------------------------------------------------
 
   [[nodiscard]] negotiator negotiator_around(stream_facts facts) const {
-    return negotiator{{.content_ns = xml::ns_client,
-                       .features = c2s_features(metrics(), told(settings_->before_authentication),
-                                                told(settings_->after_authentication)),
-                       .hosts = [&host = with_.host](std::string_view domain) { return host.hosts(domain); },
-                       .default_domain = with_.host.default_domain(),
-                       .new_stream_id = new_stream_id},
-                      std::move(facts)};
+    return negotiator{
+        {.content_ns = xml::ns_client,
+         .features = c2s_features([this]() -> metrics_cell& { return metrics(); },
+                                  told(settings_->before_authentication), told(settings_->after_authentication)),
+         .hosts = [&host = host_](std::string_view domain) { return host.hosts(domain); },
+         .default_domain = host_.default_domain(),
+         .new_stream_id = new_stream_id},
+        std::move(facts)};
   }
 
   void drive(negotiation_event happened) {
@@ -312,6 +317,9 @@ private:
     metrics().setup_took(route(), now - opened_at());
     metrics().established(route());
     deadline(now + settings_->handshake_timeout);  // once more, for binding
+    if (auto* home = host_.home(peer_); home != nullptr && home != &loop()) {
+      loop().hand_over(id(), *home);
+    }
     log(log::level::info, "c2s.established", log::field{"peer", peer_.text()},
         log::field{"mechanism", to_string(a.by)});
   }
@@ -324,7 +332,7 @@ private:
     log(log::level::debug, a.resumed ? "c2s.resumed" : "c2s.bound", log::field{"peer", peer_.text()});
     if (a.resumed) {
       managed_ = true;
-      with_.host.resumed(ref(), peer_);
+      host_.resumed(ref(), peer_);
     }
   }
 
@@ -361,7 +369,7 @@ private:
   static void ask(verify_key&&) {}
   template <typename Question>
   void ask(Question question) {
-    auto back = [&loop = loop(), &host = with_.host, me = ref()](auto result) {
+    auto back = [&loop = loop(), &host = host_, me = ref()](auto result) {
       loop.loop().post([&loop, &host, me, result = std::move(result)]() mutable {
         auto* waiting = static_cast<client_stream*>(loop.find(me.id));
         if (waiting == nullptr || waiting->ended()) {
@@ -375,11 +383,11 @@ private:
       });
     };
     if constexpr (std::is_same_v<Question, bind_resource>) {
-      with_.host.bind(ref(), std::move(question), std::move(back));
+      host_.bind(ref(), std::move(question), std::move(back));
     } else if constexpr (std::is_same_v<Question, resume_session>) {
-      with_.host.resume(ref(), std::move(question), std::move(back));
+      host_.resume(ref(), std::move(question), std::move(back));
     } else {
-      with_.host.ask(std::move(question), std::move(back));
+      host_.ask(std::move(question), std::move(back));
     }
   }
 
@@ -411,11 +419,12 @@ private:
   /// The server forgets the session; once.
   void leave() {
     if (std::exchange(bound_, false)) {
-      with_.host.unbind(ref(), peer_, broken_);
+      host_.unbind(ref(), peer_, broken_);
     }
   }
 
-  c2s_collaborators with_;
+  c2s_host& host_;
+  const tls::server_context& tls_;
   std::shared_ptr<const c2s_settings> settings_;
   ip_limits::permit permit_;
   bool decrypted_by_proxy_;

@@ -11,11 +11,11 @@
 
 namespace comity::connection {
 
-std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics, const stream_limits& before,
-                                                          const stream_limits& after) {
+std::vector<std::unique_ptr<stream_feature>> c2s_features(std::function<metrics_cell&()> metrics,
+                                                          const stream_limits& before, const stream_limits& after) {
   std::vector<std::unique_ptr<stream_feature>> features;
   features.push_back(std::make_unique<starttls>());
-  features.push_back(std::make_unique<sasl>(metrics));
+  features.push_back(std::make_unique<sasl>(std::move(metrics)));
   features.push_back(std::make_unique<bind>());
   features.push_back(std::make_unique<session>());
   features.push_back(std::make_unique<stream_management>());

@@ -1,6 +1,7 @@
 // connection/c2s/features.hpp: the stream features that clients are offered, in one list; its order is policy.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -8,8 +9,9 @@
 
 namespace comity::connection {
 
-/// `before` and `after` authentication: the limits that clients are told (XEP-0478); `metrics` outlives the features.
-[[nodiscard]] std::vector<std::unique_ptr<stream_feature>> c2s_features(metrics_cell& metrics,
+/// `before` and `after` authentication: the limits that clients are told (XEP-0478); `metrics` finds the cell of
+/// the loop that the stream is on at the time.
+[[nodiscard]] std::vector<std::unique_ptr<stream_feature>> c2s_features(std::function<metrics_cell&()> metrics,
                                                                         const stream_limits& before,
                                                                         const stream_limits& after);
 

@@ -34,7 +34,7 @@ std::string element(std::string_view name, std::string_view raw) {
 
 }  // namespace
 
-sasl::sasl(metrics_cell& metrics) noexcept : metrics_{metrics} {
+sasl::sasl(std::function<metrics_cell&()> metrics) noexcept : metrics_{std::move(metrics)} {
 }
 sasl::~sasl() = default;
 
@@ -103,7 +103,7 @@ step sasl::begin(const xml::element& e, const stream_facts& facts) {
   }
   claimed_.clear();
   judging_ = false;
-  metrics_.authentication_attempted(facts.route, by);
+  metrics_().authentication_attempted(facts.route, by);
   if (!facts.encrypted) {
     return refuse(by, sasl_condition::encryption_required, facts);  // RFC 6120 §6.5.4; THREATS B3
   }
@@ -183,7 +183,7 @@ step sasl::follow(std::unique_ptr<sasl_mechanism> machine, mechanism by, sasl_st
 }
 
 step sasl::refuse(mechanism by, sasl_condition condition, const stream_facts& facts) {
-  metrics_.authentication_failed(facts.route, by, condition);
+  metrics_().authentication_failed(facts.route, by, condition);
   ++refusals_;
   failures_ += judging_ ? 1 : 0;
   std::string what{to_string(by)};

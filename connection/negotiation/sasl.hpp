@@ -6,6 +6,7 @@
 // them, and they have a limit of their own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <variant>
 
@@ -21,8 +22,9 @@ public:
   static constexpr unsigned failures_allowed = 5;   // of credentials that were judged
   static constexpr unsigned refusals_allowed = 12;  // of any kind
 
-  /// `metrics` counts attempts and failures by mechanism; it outlives this.
-  explicit sasl(metrics_cell& metrics) noexcept;
+  /// `metrics` finds the cell of the loop that the stream is on at the time, which counts attempts and failures by
+  /// mechanism.
+  explicit sasl(std::function<metrics_cell&()> metrics) noexcept;
   ~sasl() override;
 
   [[nodiscard]] bool offered(const stream_facts&) const override;
@@ -46,7 +48,7 @@ private:
   step follow(std::unique_ptr<sasl_mechanism>, mechanism, sasl_step, const stream_facts&);
   step refuse(mechanism, sasl_condition, const stream_facts&);
 
-  metrics_cell& metrics_;
+  std::function<metrics_cell&()> metrics_;
   std::variant<idle, exchanging, asking> state_;
   unsigned failures_ = 0;
   unsigned refusals_ = 0;

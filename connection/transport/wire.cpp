@@ -38,7 +38,7 @@ wire::wire(loop_connections& loop, std::uint64_t id, int descriptor, std::size_t
 
 wire::wire(loop_connections& loop, std::uint64_t id, tls::stream stream, std::size_t queue_limit,
            stream_framing framing)
-    : loop_{loop}, id_{id}, socket_{stream.descriptor()}, tls_{std::move(stream)}, queue_{queue_limit, framing} {
+    : loop_{&loop}, id_{id}, socket_{stream.descriptor()}, tls_{std::move(stream)}, queue_{queue_limit, framing} {
 }
 
 wire::~wire() = default;
@@ -50,8 +50,20 @@ tls::stream wire::release() {
 }
 
 void wire::watch(poller::interest wanted) {
-  loop_.loop().sockets().change(tls_.descriptor(), id_, watched_, wanted);
+  loop_->loop().sockets().change(tls_.descriptor(), id_, watched_, wanted);
   watched_ = wanted;
+}
+
+void wire::leave_loop() {
+  watch({});
+  reading_ = writing_ = flush_wanted_ = false;
+}
+
+void wire::enter_loop(loop_connections& there) {
+  loop_ = &there;
+  if (!queue_.empty()) {
+    want_flush();
+  }
 }
 
 void wire::wait_readable() {
@@ -153,13 +165,13 @@ tls::io_result wire::read(std::span<char> into) {
 
 void wire::want_flush() {
   if (!std::exchange(flush_wanted_, true)) {
-    loop_.has_output(id_);
+    loop_->has_output(id_);
   }
 }
 
 wire::flushed wire::flush() {
   while (!queue_.empty()) {
-    const auto bytes = queue_.next(loop_.write_buffer(), write_chunk);
+    const auto bytes = queue_.next(loop_->write_buffer(), write_chunk);
     const auto put = tls_.write(bytes);
     queue_.written(bytes, put.status == tls::io_status::done ? put.bytes : 0);
     if (put.status == tls::io_status::done) {
@@ -188,7 +200,7 @@ void wire::say_goodbye() {
 }
 
 bool wire::drained() {
-  const auto scratch = loop_.read_buffer();
+  const auto scratch = loop_->read_buffer();
   for (unsigned turn = 0; turn < drains_a_turn; ++turn) {
     const auto got = read(scratch);
     if (got.status == tls::io_status::want_read || got.status == tls::io_status::want_write) {

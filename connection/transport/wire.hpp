@@ -33,6 +33,11 @@ public:
   /// Lets go of the socket, which stays open and goes on as it is with another owner; this can only be destroyed then.
   [[nodiscard]] tls::stream release();
 
+  /// Of this loop no more; what it waited for is to be asked for again. Then enter_loop(), on that loop's thread, where
+  /// what is queued is flushed.
+  void leave_loop();
+  void enter_loop(loop_connections& there);
+
   /// Asks for one call of readable() of this connection, once there is something to read. Asked twice is asked once.
   void wait_readable();
 
@@ -93,7 +98,7 @@ private:
   void wait_writable();
   void watch(poller::interest);
 
-  loop_connections& loop_;
+  loop_connections* loop_;
   std::uint64_t id_;
   socket socket_;  // closes the descriptor, after TLS has let go of it
   tls::stream tls_;

@@ -53,6 +53,7 @@ public:
     return domain == "a.example" || domain == "b.example";
   }
   [[nodiscard]] std::string default_domain() const override { return "a.example"; }
+  [[nodiscard]] loop_connections* home(const jid&) override { return home_loop; }
   void ask(find_keys, std::move_only_function<void(keys_answer)> done) override {
     done(std::unexpected{sasl_condition::not_authorized});
   }
@@ -116,6 +117,7 @@ public:
   }
 
   // The loop's thread, or the test's while the loop waits for it.
+  loop_connections* home_loop = nullptr;  // where streams move to
   bool holding = false;
   bool broken = false;
   std::vector<std::move_only_function<void()>> held;
@@ -258,7 +260,7 @@ protected:
 
   static inline std::unique_ptr<fakes::folder> folder_;
   static inline std::vector<tls::host_certificate> certificates_;
-  connection_metrics metrics_{1,
+  connection_metrics metrics_{2,
                               {{scope::c2s, direction::inbound, method::starttls},
                                {scope::c2s, direction::inbound, method::direct_tls},
                                {scope::c2s, direction::inbound, method::websocket}}};

@@ -271,6 +271,62 @@ TEST_F(LoopConnections, ClearingEndsAllThoughTheyLookForEachOther) {
   EXPECT_EQ(0U, all_.size());
 }
 
+class HandingOver : public LoopConnections {
+protected:
+  void turn_there() {
+    other_.context().restart();
+    other_.context().poll();
+  }
+  loop other_{1, metrics_.cell(0)};
+  loop_connections there_{other_};
+};
+
+TEST_F(HandingOver, HappensBehindTheFlushOfTheTurn) {
+  add("a");
+  all_.hand_over(id("a"), there_);
+  all_.has_output(id("a"));
+  turn();
+  EXPECT_EQ(nullptr, all_.find(id("a")));
+  EXPECT_EQ(0U, all_.size());
+  EXPECT_EQ(1U, there_.size());  // though it is still on its way
+  EXPECT_EQ(nullptr, there_.find(id("a")));
+  turn_there();
+  EXPECT_NE(nullptr, there_.find(id("a")));
+  EXPECT_EQ(1U, there_.size());
+  EXPECT_THAT(noted_, ElementsAre("a: flush", "a: leave", "a: enter 1"));
+}
+
+TEST_F(HandingOver, LeavesWhoCannotLeave) {
+  add("a").moves = false;
+  add("b");
+  all_.hand_over(id("a"), there_);
+  all_.hand_over(id("b"), there_);
+  all_.remove(id("b"));
+  turn();
+  turn_there();
+  EXPECT_NE(nullptr, all_.find(id("a")));
+  EXPECT_EQ(0U, there_.size());
+  EXPECT_THAT(noted_, ElementsAre("a: leave", "b: destroyed"));
+}
+
+TEST_F(HandingOver, WhoeverIsOnTheWayIsDismissedWithTheOthers) {
+  add("a");
+  all_.hand_over(id("a"), there_);
+  turn();
+  all_.dismiss_all(stream_condition::system_shutdown, cause::shutdown, "bye");
+  there_.dismiss_all(stream_condition::system_shutdown, cause::shutdown, "bye");
+  turn_there();
+  EXPECT_THAT(noted_, ElementsAre("a: leave", "a: enter 1", "a: dismiss system-shutdown shutdown bye"));
+}
+
+TEST_F(HandingOver, WhoNeverArrivesIsForgottenWithWhatWasPosted) {
+  add("a");
+  all_.hand_over(id("a"), there_);
+  turn();
+  other_.forget_posted();
+  EXPECT_THAT(noted_, ElementsAre("a: leave", "a: destroyed"));
+}
+
 class Connections : public LoopConnections {
 protected:
   session_ref ref(const std::string& name) { return {0, id(name)}; }

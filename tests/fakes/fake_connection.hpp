@@ -22,6 +22,9 @@ public:
   /// Run by each call but fault(), after it was noted; it may throw.
   std::function<void(std::string_view call)> then = [](std::string_view) {};
 
+  /// Whether it moves where it is handed over.
+  bool moves = true;
+
   [[nodiscard]] connection::connection_info info() const override {
     connection::connection_info i;
     i.peer = name_;
@@ -34,6 +37,13 @@ public:
   void readable() override { called("readable"); }
   void writable() override { called("writable"); }
   void flush() override { called("flush"); }
+  [[nodiscard]] bool leave_loop() override {
+    called("leave");
+    return moves;
+  }
+  void enter_loop(connection::loop_connections& there) override {
+    called("enter " + std::to_string(there.loop().index()));
+  }
   void fault(std::string_view what) noexcept override { note("fault " + std::string{what}); }
 
 private:

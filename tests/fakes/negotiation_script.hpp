@@ -58,12 +58,13 @@ public:
   [[nodiscard]] cn::negotiator make() {
     cn::stream_facts facts;
     facts.route.method = method_;
-    return cn::negotiator{{.content_ns = xml::ns_client,
-                           .features = cn::c2s_features(*metrics_, before_, after_),
-                           .hosts = [](std::string_view d) { return d == "example.org" || d == "example.net"; },
-                           .default_domain = "example.org",
-                           .new_stream_id = [this] { return "id" + std::to_string(++ids_); }},
-                          std::move(facts)};
+    return cn::negotiator{
+        {.content_ns = xml::ns_client,
+         .features = cn::c2s_features([m = metrics_]() -> cn::metrics_cell& { return *m; }, before_, after_),
+         .hosts = [](std::string_view d) { return d == "example.org" || d == "example.net"; },
+         .default_domain = "example.org",
+         .new_stream_id = [this] { return "id" + std::to_string(++ids_); }},
+        std::move(facts)};
   }
 
   /// The limits that are told (XEP-0478).
