@@ -98,9 +98,12 @@ for condition, text in (
         ("service-unavailable", f"<iq type='get' id='c' to='nobody@comity.test'>{PING}</iq>"),
         ("service-unavailable", "<iq type='get' id='c' to='comity.test'><unknown xmlns='u'/></iq>"),
         ("service-unavailable", "<iq type='get' id='c'><unknown xmlns='u'/></iq>"),
-        ("remote-server-not-found", f"<iq type='get' id='c' to='elsewhere.test'>{PING}</iq>"),
         ("not-allowed", f"<iq type='set' id='c'><bind xmlns='{BIND}'><resource>x</resource></bind></iq>")):
     case("F10", text[:60], text, refuses(condition), BOUND, (WHOLE, BYTES, FRAGMENTS))
+
+# Each asks for another one: who asks again for one that was not found waits until it is tried again.
+case("F10", "a request to a server that is none", lambda peer: f"<iq type='get' id='c' to='{peer.user}-{id(peer)}.test'>{PING}</iq>",
+     refuses("remote-server-not-found"), BOUND)
 
 # F13: requests with something taken out, doubled, or emptied.
 for condition, content in (
