@@ -15,8 +15,8 @@ std::vector<std::unique_ptr<stream_feature>> c2s_features(std::function<metrics_
                                                           const stream_limits& before, const stream_limits& after) {
   std::vector<std::unique_ptr<stream_feature>> features;
   features.push_back(std::make_unique<starttls>());
-  features.push_back(std::make_unique<sasl>(std::move(metrics)));
-  features.push_back(std::make_unique<bind>());
+  features.push_back(std::make_unique<sasl>(metrics));
+  features.push_back(std::make_unique<bind>(std::move(metrics)));
   features.push_back(std::make_unique<session>());
   features.push_back(std::make_unique<stream_management>());
   features.push_back(std::make_unique<announcement>("ver", "urn:xmpp:features:rosterver"));

@@ -4,9 +4,8 @@
 
 namespace comity::connection {
 
-namespace {
-
-std::string refusal(std::string_view id, const bind_refusal& why, const stream_facts& facts) {
+std::string bind::refuse(std::string_view id, const bind_refusal& why, const stream_facts& facts) {
+  metrics_().stanza_error_sent(facts.route.scope, why.condition);
   std::string out;
   xml::writer w{out, namespace_around(facts)};
   w.open("iq", xml::ns_client).attribute("type", "error");
@@ -22,8 +21,6 @@ std::string refusal(std::string_view id, const bind_refusal& why, const stream_f
   w.close().close();
   return out;
 }
-
-}  // namespace
 
 bool bind::offered(const stream_facts& facts) const {
   return facts.authenticated && !facts.bound;
@@ -44,10 +41,10 @@ step bind::on(const xml::element& e, const stream_facts& facts) {
     return {{}, step::end{stream_condition::not_authorized, cause::policy, "bind before authentication"}};
   }
   if (id.empty() || e.attribute("type") != "set") {
-    return {refusal(id, {stanza_condition::bad_request, {}, false}, facts), step::nothing{}};
+    return {refuse(id, {stanza_condition::bad_request, {}, false}, facts), step::nothing{}};
   }
   if (facts.bound || asked_) {
-    return {refusal(id, {stanza_condition::not_allowed, {}, false}, facts),
+    return {refuse(id, {stanza_condition::not_allowed, {}, false}, facts),
             step::nothing{}};  // THREATS C7: one a stream
   }
   id_ = id;
@@ -64,7 +61,7 @@ step bind::on(answer a, const stream_facts& facts) {
   }
   asked_ = false;
   if (!*bound) {
-    return {refusal(id_, bound->error(), facts), step::nothing{}};
+    return {refuse(id_, bound->error(), facts), step::nothing{}};
   }
   std::string out;
   xml::writer w{out, namespace_around(facts)};
