@@ -2,7 +2,7 @@
 
 from hostile.cases import (BEFORE_OPENED, BOUND, BYTES, EACH, FRAGMENTS, ON_TCP, OPENED, PEERED, WHOLE, Case, arrives, at,
                            ends, ends_or_closes, nothing, refuses, says)
-from hostile.peer import CLIENTS, SERVERS, Unexpected
+from hostile.peer import CLIENTS, SERVERS
 
 BOMB = "<!DOCTYPE s [<!ENTITY a0 'lol'>" + "".join(
     f"<!ENTITY a{n} '{f'&a{n - 1};' * 10}'>" for n in range(1, 10)) + "]>"

@@ -35,6 +35,8 @@ EVERY = CLIENTS + SERVERS
 # In these no stream is open: a stream header is what comes next.
 UNOPENED = ("start", "secured", "restart")
 PEER = "peer.test"
+# Seconds for which a connection may outlast its stream.
+LINGERS = 5
 
 CLIENT, SERVER = "jabber:client", "jabber:server"
 STREAMS = "http://etherx.jabber.org/streams"
@@ -177,11 +179,16 @@ class Peer:
             await self.changed(deadline)
 
     async def rest(self, timeout=PATIENCE):
-        """All that comes until the server has ended the connection."""
-        deadline = asyncio.get_running_loop().time() + timeout
+        """All that comes until the server has ended the connection, which follows the stream's end in time, though this
+        peer does nothing for it (RFC 6120 §4.4)."""
+        loop = asyncio.get_running_loop()
+        deadline, closed = loop.time() + timeout, None
         while not self.wire.ended:
-            self.text()
+            if closed is None and self.text().endswith((b"</stream:stream>", b"urn:ietf:params:xml:ns:xmpp-framing'/>")):
+                closed = loop.time()
             await self.changed(deadline)
+        if closed is not None and loop.time() - closed > LINGERS:
+            raise Unexpected(f"the connection ended {loop.time() - closed} s behind its stream")
         return bytes(self.text())
 
     def close(self):

@@ -6,7 +6,6 @@ import collections
 import itertools
 import json
 import math
-import os
 import pathlib
 import re
 import subprocess
@@ -15,7 +14,7 @@ import time
 
 from harness import PASSWORD, PATIENCE, SANITIZED, Server, authority, free_ports
 from hostile.cases import EACH, FRAGMENTS, WHOLE, Run, closed_in_order, counted_in, made
-from hostile.peer import PEER, Peer, Unexpected
+from hostile.peer import PEER, Peer
 from xmpp_client import tls_context
 
 # How many peers at once.
