@@ -236,12 +236,14 @@ std::vector<std::string> exchange::suspended() const {
   for (const auto& [thread, shard] : shards_) {
     for (const auto& [user, who] : shard->accounts) {
       for (const auto& r : who->resources) {
-        if (!r.managed || !r.managed->resumable() || r.managed->overfull || r.ending) {
+        if (!r.managed || !r.managed->resumable() || r.ending) {
           continue;
         }
+        // One that was about to end for what it holds ends there: it is to lose nothing by that.
+        const auto within = r.managed->overfull ? std::chrono::seconds{0} : r.managed->resume_within();
         kept_session s{.id = r.managed->id(),
                        .full = r.full,
-                       .resume_within = r.managed->resume_within(),
+                       .resume_within = within,
                        .handled = r.managed->handled(),
                        .acknowledged = r.managed->acknowledged(),
                        .presence = r.presence,

@@ -343,6 +343,26 @@ TEST(KeptSessions, GoOnInTheNextServer) {
   EXPECT_EQ(after.store.offline_count(juliet_at), 0U);
 }
 
+TEST_F(ManagedSessions, ThatHaveTooMuchToHoldLoseNothingToARestartBeforeTheirEnd) {  // THREATS F3
+  server_.router->configure({"example.com"}, 10, {.resume_timeout = 300s, .queue_stanzas = 5});
+  std::string id;
+  const auto juliet = managed("juliet@example.com/balcony", id);
+  const auto romeo = server_.login("romeo@example.com/orchard");
+  breaks(juliet);
+  for (int i = 1; i <= 6; ++i) {
+    chat(romeo, "juliet@example.com", std::to_string(i));
+  }
+  const auto kept = server_.router->suspended();
+  ASSERT_EQ(kept.size(), 1U);
+  im_server after;
+  after.router->restore(kept);
+  after.settle();
+  after.homes.advance(1s);
+  after.settle();
+  EXPECT_THAT(after.router->sessions_by_host(), testing::Not(testing::Contains(testing::Pair("example.com", 1U))));
+  EXPECT_EQ(after.store.offline_count(address("juliet@example.com")), 6U);
+}
+
 TEST_F(ManagedSessions, OfSeveralDevicesKeepAMessageOnce) {
   std::string id;
   std::string other;
