@@ -68,12 +68,15 @@ public:
     }
   }
   void acknowledge(device& d, std::uint32_t h) {
+    if (d.ended) {
+      return;
+    }
     std::uint64_t means = d.acknowledged;
     while (means <= d.sent && static_cast<std::uint32_t>(means) != h) {
       ++means;
     }
     must(d.stream.credible(h) == (means <= d.sent));
-    if (means > d.sent || d.ended) {
+    if (means > d.sent) {
       return;
     }
     must(d.stream.acknowledge(h) == (means != d.acknowledged));
