@@ -23,6 +23,7 @@
 #include "server/delivery_rules.hpp"
 #include "server/job.hpp"
 #include "server/managed_stream.hpp"
+#include "server/receipt.hpp"
 
 namespace comity::server {
 
@@ -56,8 +57,9 @@ struct account {
 
   // The order of work.
   bool active = false;
-  bool on_stack = false;  // a piece is running at this very moment, as opposed to waiting
-  job<void> current;      // the piece that waits for the store
+  bool on_stack = false;          // a piece is running at this very moment, as opposed to waiting
+  job<void> current;              // the piece that waits for the store
+  std::shared_ptr<receipt> held;  // of the stanza that the piece is about: until the piece is done
   std::list<std::move_only_function<void(account&)>> waiting;
 
   [[nodiscard]] bound_resource* find(std::string_view resourcepart) noexcept {

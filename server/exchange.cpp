@@ -117,6 +117,7 @@ void exchange::settle(account& who) noexcept {
       }
       who.current.reset();
     }
+    who.held.reset();
     if (who.waiting.empty()) {
       break;
     }

@@ -145,6 +145,8 @@ private:
   // managed_sessions.cpp
   template <typename Work>
   void at_session(connection::session_ref, const jid& full, Work work);
+  [[nodiscard]] std::shared_ptr<receipt> receipt_of(const stanza&);
+  void when_stored(const bound_resource&, std::move_only_function<void()> what);
   void ask(const bound_resource&);
   void overfull(const bound_resource&);
   void end_later(const bound_resource&, std::chrono::seconds wait);

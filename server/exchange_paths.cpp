@@ -75,8 +75,12 @@ struct exchange::client_work {
 struct exchange::inbound_work {
   exchange* self;
   stanza_ref s;
+  std::shared_ptr<receipt> held;
   [[nodiscard]] const stanza& subject() const noexcept { return *s; }
-  void operator()(account& who) const { self->inbound(who, s); }
+  void operator()(account& who) {
+    who.held = std::move(held);
+    self->inbound(who, s);
+  }
 };
 
 void exchange::from_client(connection::session_ref session, stanza_ref s) {
@@ -123,7 +127,7 @@ void exchange::route(const stanza_ref& s) {
       }
     }
   }
-  at_home(to, inbound_work{.self = this, .s = s});
+  at_home(to, inbound_work{.self = this, .s = s, .held = receipt_of(*s)});
 }
 
 void exchange::refuse(const stanza& request, stanza_condition why) {

@@ -168,7 +168,10 @@ void exchange::resume(connection::session_ref session, connection::resume_sessio
     managed.at = managed_stream::place::resuming;
     managed.asked = false;
     mine->session = session;
-    done(connection::resumed_session{mine->full, managed.handled()});
+    when_stored(
+        *mine, [done = std::move(done), answer = connection::resumed_session{mine->full, managed.handled()}]() mutable {
+          done(std::move(answer));
+        });
   });
 }
 
@@ -190,11 +193,55 @@ void exchange::resumed(connection::session_ref session, const jid& full) {
   });
 }
 
+/// That of its session, where a client's message may have to be stored before the client is told that we have it.
+std::shared_ptr<receipt> exchange::receipt_of(const stanza& s) {
+  if (s.kind() != stanza_kind::message) {
+    return nullptr;  // nothing else is stored for later
+  }
+  auto* who = find(s.from().bare_text());
+  const auto* sender = who != nullptr ? who->find(s.from().resourcepart()) : nullptr;
+  if (sender == nullptr || !sender->managed) {
+    return nullptr;
+  }
+  auto last = sender->managed->unstored.lock();
+  if (last && !last->awaited()) {
+    return last;
+  }
+  auto next = std::make_shared<receipt>();
+  if (last) {
+    last->precede(next);
+  }
+  sender->managed->unstored = next;
+  return next;
+}
+
+/// Calls `what` at the user's home once all that the client has sent by now outlives a crash (THREATS X1); at once
+/// where nothing is on its way to the store. Not at all once the exchange has ended.
+void exchange::when_stored(const bound_resource& of, std::move_only_function<void()> what) {
+  const auto last = of.managed->unstored.lock();
+  if (!last) {
+    return what();
+  }
+  last->then([alive = weak_from_this(), user = of.full.bare(), what = std::move(what)]() mutable {
+    if (const auto self = alive.lock()) {
+      self->with_.homes.at_home(user, [alive, what = std::move(what)]() mutable {
+        if (const auto still = alive.lock()) {
+          what();
+        }
+      });
+    }
+  });
+}
+
 void exchange::acknowledge(connection::session_ref session, const jid& full) {
   at_session(session, full, [this](account&, bound_resource& mine) {
-    with_.outlet.say(mine.session, mine.managed
-                                       ? connection::write_acknowledgement(mine.managed->handled())
-                                       : connection::write_management_failure(stanza_condition::unexpected_request));
+    if (!mine.managed) {
+      with_.outlet.say(mine.session, connection::write_management_failure(stanza_condition::unexpected_request));
+      return;
+    }
+    when_stored(mine, [this, session = mine.session, handled = mine.managed->handled()] {
+      with_.outlet.say(session, connection::write_acknowledgement(handled));
+    });
   });
 }
 

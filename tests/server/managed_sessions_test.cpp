@@ -127,6 +127,51 @@ TEST_F(ManagedSessions, AcknowledgeWhatWasHandledAndAskForTheRest) {
   EXPECT_THAT(said(juliet), IsEmpty()) << "nothing left";
 }
 
+TEST_F(ManagedSessions, AcknowledgeWhatIsStoredOnceItIs) {  // THREATS X1
+  std::string id;
+  const auto juliet = managed("juliet@example.com/balcony", id);
+  const auto sends = [&](const std::string& n) {
+    server_.says_without_settling(juliet,
+                                  "<message type='chat' id='" + n + "' to='romeo@example.com'><body/></message>");
+    server_.homes.turn();
+    server_.router->acknowledge(juliet.session, juliet.full);
+    server_.homes.turn();
+  };
+  sends("1");
+  sends("2");
+  EXPECT_THAT(said(juliet), IsEmpty()) << "neither is stored";
+  while (server_.store.offline_count(address("romeo@example.com")) == 0) {
+    ASSERT_TRUE(server_.store.step());
+    server_.homes.turn();
+  }
+  EXPECT_THAT(said(juliet), ElementsAre("<a xmlns='urn:xmpp:sm:3' h='1'/>"));
+  sends("3");
+  EXPECT_THAT(said(juliet), IsEmpty());
+  server_.settle();
+  EXPECT_THAT(said(juliet), ElementsAre("<a xmlns='urn:xmpp:sm:3' h='2'/>", "<a xmlns='urn:xmpp:sm:3' h='3'/>"));
+  // What cannot be stored is returned, and dealt with by that.
+  server_.store.fail = true;
+  sends("4");
+  server_.settle();
+  EXPECT_THAT(said(juliet), testing::Contains("<a xmlns='urn:xmpp:sm:3' h='4'/>"));
+  EXPECT_THAT(heard(juliet), ElementsAre("4"));
+}
+
+TEST_F(ManagedSessions, AreResumedOnceWhatTheySentIsStored) {  // THREATS X1
+  std::string id;
+  const auto juliet = managed("juliet@example.com/balcony", id);
+  server_.says_without_settling(juliet, "<message type='chat' id='1' to='romeo@example.com'><body/></message>");
+  server_.homes.turn();
+  std::optional<connection::resume_answer> got;
+  server_.router->resume(server_.new_session(), {.user = address("juliet@example.com"), .id = id, .handled = 0},
+                         [&](connection::resume_answer a) { got = std::move(a); });
+  server_.homes.turn();
+  EXPECT_FALSE(got.has_value());
+  server_.settle();
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->handled, 1U);
+}
+
 TEST_F(ManagedSessions, AreResumedWithNothingLostAndNothingTwice) {
   std::string id;
   const auto juliet = managed("juliet@example.com/balcony", id);

@@ -14,6 +14,7 @@ from faults import fault
 from harness import PATIENCE, SANITIZED, Server, authority, wait_until
 from ledger import Ledger
 from storage_test import PING, ROSTER, roster_of
+from stream_management_test import SM, Managed
 
 RESTARTS = 20 if os.environ.get("COMITY_SANITIZE") == "thread" else 100
 ROUND = 10  # restarts until who was away comes and reads
@@ -70,6 +71,33 @@ class Storm(unittest.TestCase):
             self.assertTrue(client.closed())
         server.assert_stops()
         self.assertLess(time.monotonic() - start, 5 if not SANITIZED else PATIENCE)
+
+
+class Acknowledged(unittest.TestCase):
+    kills = 12
+
+    def test_what_the_server_has_acknowledged_outlives_it(self):  # THREATS X1, XEP-0198
+        """It is killed the moment that it says how many stanzas it has: those it has."""
+        ledger = Ledger("ack")
+        with Server(users=["alice", *(f"away-{number}" for number in range(3))]) as server:
+            for number in range(self.kills):
+                with fault("X1"):
+                    alice = Managed(server, "alice").log_in()
+                    sent = [ledger.send(alice.client, f"away-{each % 3}@comity.test") for each in range(24)]
+                    alice.client.send(f"<r xmlns='{SM}'/>")
+                    handled = int(alice.command("a").get("h"))
+                    server.kill()
+                    alice.breaks()
+                    ledger.take(sent[:handled - 1])  # the first was presence
+                    server.start()
+                    for user in range(3):
+                        with server.login(f"away-{user}") as away:
+                            away.iq("get", PING)
+                            away.iq("get", PING, away.jid.partition("/")[0])
+                            for element in away.pending():
+                                ledger.book(element)
+            ledger.assert_balanced(everything=False)
+            self.assertGreater(len(ledger.taken), 0)
 
 
 class Herd(unittest.TestCase):
