@@ -21,6 +21,7 @@
 #include "server/block_list.hpp"
 #include "server/contacts.hpp"
 #include "server/delivery_rules.hpp"
+#include "server/held_back.hpp"
 #include "server/job.hpp"
 #include "server/managed_stream.hpp"
 #include "server/receipt.hpp"
@@ -38,6 +39,7 @@ struct bound_resource {
   bool carbons = false;                     // has asked for copies of its siblings' messages (XEP-0280)
   bool ending = false;                      // its stream is gone, its end has yet to be told
   std::unique_ptr<managed_stream> managed;  // XEP-0198; nullptr where the client has not enabled it
+  std::unique_ptr<held_back> held;          // XEP-0352; nullptr while the user looks
   std::set<jid> directed;                   // who was sent directed presence and is owed the end of it (RFC 6121 §4.6)
   [[nodiscard]] bool available() const noexcept { return presence != nullptr; }
   /// Takes messages that are for the account (RFC 6121 §8.5.2.1.1).

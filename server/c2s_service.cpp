@@ -68,6 +68,10 @@ void c2s_service::enable(connection::session_ref session, const jid& full, conne
   router_.manage(session, full, wanted);
 }
 
+void c2s_service::indicated(connection::session_ref session, const jid& full, connection::client_state state) {
+  router_.indicated(session, full, state);
+}
+
 void c2s_service::acknowledge(connection::session_ref session, const jid& full) {
   router_.acknowledge(session, full);
 }

@@ -34,6 +34,7 @@ public:
   void resumed(connection::session_ref, const jid& full) override;
   void enable(connection::session_ref, const jid& full, connection::management::enable) override;
   void acknowledge(connection::session_ref, const jid& full) override;
+  void indicated(connection::session_ref, const jid& full, connection::client_state) override;
   void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled) override;
   void answered(connection::session_ref, const jid& full, stanza_ref reply) override;
 

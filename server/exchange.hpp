@@ -47,6 +47,7 @@ public:
   void acknowledge(connection::session_ref, const jid& full);
   void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled);
   void answered(connection::session_ref, const jid& full, const stanza_ref& reply);
+  void indicated(connection::session_ref, const jid& full, connection::client_state);
   void from_client(connection::session_ref, stanza_ref);
   void from_server(const stanza_ref&);
   void end_sessions(const jid& user, stream_condition);
@@ -70,7 +71,7 @@ public:
   /// Answers `request` with that error, where it may be answered.
   void refuse(const stanza& request, stanza_condition);
   /// To one session; from an account's own work this keeps its place before anything the work routes.
-  /// `shared`: with copies of it that go to others.
+  /// `shared`: with copies of it that go to others. Where the user does not look, it may have to wait (XEP-0352).
   void send(const bound_resource& to, const stanza_ref&, const std::shared_ptr<managed_stream::copies>& shared = {});
   /// Sends an answer made by `who`'s own work: at once where it goes to a resource of the same account.
   void answer(account& who, const stanza_ref&);
@@ -142,11 +143,20 @@ private:
 
   void make_room(account& who);
 
-  // managed_sessions.cpp
+  // inactive_sessions.cpp
+  void hold_back(const bound_resource&, managed_stream::entry);
+  void release(const bound_resource&);
+  void activate(bound_resource&);
+  void send_now(const bound_resource&, managed_stream::entry);
+  void hand_out(const bound_resource&, const stanza_ref&, const std::shared_ptr<managed_stream::copies>&);
+
   template <typename Work>
   void at_session(connection::session_ref, const jid& full, Work work);
+
+  // managed_sessions.cpp
   [[nodiscard]] std::shared_ptr<receipt> receipt_of(const stanza&);
   void when_stored(const bound_resource&, std::move_only_function<void()> what);
+  void send_managed(const bound_resource&, managed_stream::entry);
   void ask(const bound_resource&);
   void overfull(const bound_resource&);
   void end_later(const bound_resource&, std::chrono::seconds wait);

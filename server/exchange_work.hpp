@@ -49,4 +49,15 @@ void exchange::run(account& who, Work&& work) {
   settle(who);
 }
 
+/// Runs `work(account&, bound_resource&)` where the session still has that resource.
+template <typename Work>
+void exchange::at_session(connection::session_ref session, const jid& full, Work work) {
+  at_home(full, [session, full, work = std::move(work)](account& who) mutable {
+    auto* mine = who.find(full.resourcepart());
+    if (mine != nullptr && mine->session == session) {
+      work(who, *mine);
+    }
+  });
+}
+
 }  // namespace comity::server

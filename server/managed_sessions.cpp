@@ -16,28 +16,10 @@ constexpr std::size_t id_bits = 192;  // THREATS F1: at least 128
 
 }  // namespace
 
-/// Runs `work(account&, bound_resource&)` where the session still has that resource.
-template <typename Work>
-void exchange::at_session(connection::session_ref session, const jid& full, Work work) {
-  at_home(full, [session, full, work = std::move(work)](account& who) mutable {
-    auto* mine = who.find(full.resourcepart());
-    if (mine != nullptr && mine->session == session) {
-      work(who, *mine);
-    }
-  });
-}
-
-void exchange::send(const bound_resource& to, const stanza_ref& s,
-                    const std::shared_ptr<managed_stream::copies>& shared) {
-  if (!to.managed) {
-    if (shared) {
-      shared->taken = true;
-    }
-    with_.outlet.send(to.session, s);
-    return;
-  }
+void exchange::send_managed(const bound_resource& to, managed_stream::entry e) {
   auto& managed = *to.managed;
-  managed.sent({s, now(), shared});
+  const auto s = e.stanza;
+  managed.sent(std::move(e));
   if (managed.at == managed_stream::place::attached) {
     with_.outlet.send(to.session, s);
     ask(to);
@@ -98,8 +80,16 @@ void exchange::end_resource(account& who, std::size_t index) {
   bound_resource gone = std::move(who.resources[index]);
   who.resources.erase(who.resources.begin() + static_cast<std::ptrdiff_t>(index));
   count_session(who.user.domainpart(), false);
-  for (auto& lost : gone.managed ? gone.managed->take_lost() : std::deque<managed_stream::entry>{}) {
-    who.waiting.emplace_back([this, lost = std::move(lost)](account& w) { deliver_again(w, lost); });
+  const auto again = [&](std::deque<managed_stream::entry> all) {
+    for (auto& lost : all) {
+      who.waiting.emplace_back([this, lost = std::move(lost)](account& w) { deliver_again(w, lost); });
+    }
+  };
+  if (gone.managed) {
+    again(gone.managed->take_lost());
+  }
+  if (gone.held) {
+    again(gone.held->take_lost());
   }
   presence::ended(*this, who, std::move(gone));
 }
@@ -190,6 +180,7 @@ void exchange::resumed(connection::session_ref session, const jid& full) {
     if (mine.managed->overfull) {
       overfull(mine);
     }
+    activate(mine);  // XEP-0352 §5.2: as every stream begins
   });
 }
 
@@ -299,9 +290,15 @@ std::vector<std::string> exchange::suspended() const {
                        .carbons = r.carbons,
                        .directed = r.directed,
                        .unacknowledged = {}};
-        for (const auto& e : r.managed->unacknowledged()) {
-          const auto number = e.shared ? numbers.try_emplace(e.shared.get(), numbers.size() + 1).first->second : 0;
-          s.unacknowledged.push_back({e.stanza, e.at, number});
+        const auto keep = [&](const std::deque<managed_stream::entry>& all) {
+          for (const auto& e : all) {
+            const auto number = e.shared ? numbers.try_emplace(e.shared.get(), numbers.size() + 1).first->second : 0;
+            s.unacknowledged.push_back({e.stanza, e.at, number});
+          }
+        };
+        keep(r.managed->unacknowledged());
+        if (r.held) {
+          keep(r.held->entries());  // as if it were sent now, to nobody
         }
         all.push_back(written(s));
       }

@@ -24,8 +24,12 @@ bool managed_stream::acknowledge(std::uint32_t handled) {
 }
 
 std::deque<managed_stream::entry> managed_stream::take_lost() {
+  return lost_of(std::exchange(queue_, {}));
+}
+
+std::deque<managed_stream::entry> managed_stream::lost_of(std::deque<entry> all) {
   std::deque<entry> lost;
-  for (auto& e : std::exchange(queue_, {})) {
+  for (auto& e : all) {
     if (e.shared) {
       --e.shared->outstanding;
       if (e.shared->taken || e.shared->outstanding > 0) {

@@ -50,6 +50,8 @@ public:
   /// The client has handled so many; credible. True where that is news.
   bool acknowledge(std::uint32_t handled);
   [[nodiscard]] const std::deque<entry>& unacknowledged() const noexcept { return queue_; }
+  /// Those of which nobody else has a copy or awaits one; whoever asks takes them.
+  [[nodiscard]] static std::deque<entry> lost_of(std::deque<entry>);
   /// All that was never acknowledged, and no copy of which anybody else has or awaits.
   [[nodiscard]] std::deque<entry> take_lost();
 

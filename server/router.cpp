@@ -52,6 +52,10 @@ void router::answered(connection::session_ref session, const jid& full, const st
   exchange_->answered(session, full, reply);
 }
 
+void router::indicated(connection::session_ref session, const jid& full, connection::client_state state) {
+  exchange_->indicated(session, full, state);
+}
+
 void router::from_client(connection::session_ref session, stanza_ref s) {
   exchange_->from_client(session, std::move(s));
 }

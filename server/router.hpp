@@ -19,6 +19,7 @@
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
 #include "connection/log.hpp"
+#include "connection/negotiation/client_state.hpp"
 #include "connection/negotiation/stream_management.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
@@ -74,7 +75,9 @@ struct account_limits {
   std::size_t offline_messages = 100;
   std::size_t blocked = 1000;             // JIDs in the block list
   std::size_t directed_presences = 1000;  // of one resource
-  std::size_t waiting = 10'000;           // stanzas of one user held up by the store
+  std::size_t held_stanzas = 250;         // of one session whose user does not look (XEP-0352)
+  std::size_t held_octets = 64UL * 1024UL;
+  std::size_t waiting = 10'000;  // stanzas of one user held up by the store
 };
 
 /// [stream_management] (XEP-0198).
@@ -128,6 +131,9 @@ public:
   void acknowledge(connection::session_ref, const jid& full);
   void acknowledged(connection::session_ref, const jid& full, std::uint32_t handled);
   void answered(connection::session_ref, const jid& full, const stanza_ref& reply);
+
+  /// Whether the user looks at a bound session's client (XEP-0352). Any loop; in order with its stanzas.
+  void indicated(connection::session_ref, const jid& full, connection::client_state);
 
   /// Every session that may be resumed, for the store; the loops have stopped.
   [[nodiscard]] std::vector<std::string> suspended() const;

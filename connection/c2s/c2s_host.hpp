@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "connection/jid.hpp"
+#include "connection/negotiation/client_state.hpp"
 #include "connection/negotiation/stream_feature.hpp"
 #include "connection/negotiation/stream_management.hpp"
 #include "connection/session_ref.hpp"
@@ -50,6 +51,9 @@ public:
   virtual void acknowledged(session_ref, const jid& full, std::uint32_t handled) = 0;
   /// A stanza of a managed session that the stream has seen to itself; `reply`, or nullptr, is to be sent.
   virtual void answered(session_ref, const jid& full, stanza_ref reply) = 0;
+
+  /// Whether the user looks at the client (XEP-0352); a bound session begins `active`. In order with received().
+  virtual void indicated(session_ref, const jid& full, client_state) = 0;
 };
 
 /// One immutable set; a stream keeps the one it began with.

@@ -154,6 +154,9 @@ private:
     if (bound_ && root.ns() == ns_sm) {
       return take_management(root);
     }
+    if (const auto state = bound_ ? read_client_state(root) : std::nullopt) {
+      return with_.host.indicated(ref(), peer_, *state);
+    }
     if (managed_ && is_stanza(root, xml::ns_client)) {
       return answer_negotiation(root);
     }

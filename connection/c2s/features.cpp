@@ -2,6 +2,7 @@
 
 #include "connection/negotiation/announcement.hpp"
 #include "connection/negotiation/bind.hpp"
+#include "connection/negotiation/client_state.hpp"
 #include "connection/negotiation/compression.hpp"
 #include "connection/negotiation/sasl.hpp"
 #include "connection/negotiation/session.hpp"
@@ -21,6 +22,7 @@ std::vector<std::unique_ptr<stream_feature>> c2s_features(std::function<metrics_
   features.push_back(std::make_unique<stream_management>());
   features.push_back(std::make_unique<announcement>("ver", "urn:xmpp:features:rosterver"));
   features.push_back(std::make_unique<announcement>("sub", "urn:xmpp:features:pre-approval"));
+  features.push_back(std::make_unique<announcement>("csi", ns_csi));
   features.push_back(std::make_unique<limits_feature>(before, after));
   features.push_back(std::make_unique<no_compression>());
   return features;

@@ -1,5 +1,5 @@
 // connection/negotiation/announcement.hpp: features that are told to a client that may bind, and need no negotiation:
-// roster versioning (RFC 6121 §2.6.1) and pre-approved subscriptions (§3.4).
+// roster versioning (RFC 6121 §2.6.1), pre-approved subscriptions (§3.4), client state indication (XEP-0352).
 #pragma once
 
 #include "connection/negotiation/stream_feature.hpp"

@@ -10,11 +10,12 @@ namespace comity::server::message {
 namespace {
 
 void to_listening(exchange& x, const account& who, const stanza_ref& s) {
-  // Copies under stream management know of each other: what one device has is not lost with another.
-  const auto managed =
-      std::ranges::count_if(who.resources, [](const auto& r) { return r.listening() && r.managed != nullptr; });
+  // Copies under stream management, and those that wait, know of each other: what one device has is not lost with
+  // another.
+  const auto kept = std::ranges::count_if(
+      who.resources, [](const auto& r) { return r.listening() && (r.managed != nullptr || r.held != nullptr); });
   const auto all = std::ranges::count_if(who.resources, &bound_resource::listening);
-  const auto shared = managed > 0 && all > 1 ? std::make_shared<managed_stream::copies>() : nullptr;
+  const auto shared = kept > 0 && all > 1 ? std::make_shared<managed_stream::copies>() : nullptr;
   for (const auto& r : who.resources) {
     if (r.listening()) {
       x.send(r, s, shared);

@@ -99,6 +99,9 @@ public:
   }
   void acknowledge(session_ref, const jid&) override { manage("r"); }
   void acknowledged(session_ref, const jid&, std::uint32_t handled) override { manage("a " + std::to_string(handled)); }
+  void indicated(session_ref, const jid& full, client_state state) override {
+    manage(std::string{state == client_state::active ? "active " : "inactive "} + full.text());
+  }
   void answered(session_ref, const jid&, stanza_ref reply) override {
     std::string wire;
     reply->wire(wire);

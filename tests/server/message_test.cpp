@@ -284,5 +284,23 @@ TEST_F(Offline, StampOfAnotherServerIsKeptAndOneInOurNameIsNot) {  // THREATS F9
                                                          testing::Not(HasSubstr("1999-01-01")))));
 }
 
+TEST_F(Offline, OddTimesAreReadByNobodyOnTheWay) {  // THREATS F15
+  for (const auto& stamp :
+       {std::string{"9999-12-31T23:59:59Z"}, std::string{"0000-00-00T00:00:00Z"}, std::string{"2016-12-31T23:59:60Z"},
+        std::string{"-1"}, std::string{}, std::string(10'000, '9') + "-01-01T00:00:00Z"}) {
+    const auto theirs = "<delay xmlns='urn:xmpp:delay' from='example.net' stamp='" + stamp + "'/>";
+    const auto message = "<message to='juliet@example.com' type='chat'><body>hi</body>" + theirs + "</message>";
+    const auto juliet = server.login("juliet@example.com/here");
+    server.says(romeo, message);
+    EXPECT_THAT(server.hears(juliet), ElementsAre(HasSubstr(theirs))) << stamp;
+    server.says(juliet, "<presence>" + theirs + "</presence>");
+    server.disconnect(juliet);
+    server.says(romeo, message);
+    const auto came = juliet_comes();
+    EXPECT_THAT(came, ElementsAre(testing::AllOf(HasSubstr(theirs), HasSubstr(delay)))) << stamp;
+    EXPECT_THAT(server.hears(romeo), IsEmpty()) << stamp;
+  }
+}
+
 }  // namespace
 }  // namespace comity::server

@@ -14,7 +14,7 @@ from harness import PASSWORD, PATIENCE, SystemTest, authority
 
 METHODS = ("starttls", "direct")
 PLUGINS = ("xep_0012", "xep_0030", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203",
-           "xep_0280")
+           "xep_0280", "xep_0352")
 
 
 class Slixmpp(slixmpp.ClientXMPP):
@@ -237,6 +237,30 @@ class SlixmppTest(SystemTest, unittest.IsolatedAsyncioTestCase):
         bob.send_message(alice.boundjid, "at last", mtype="chat")
         self.assertEqual((await alice.comes("message"))["body"], "at last")
         self.assertNotIn("message", [name for name, data in bob.missed])
+        await bob.del_roster_item(alice.boundjid.bare)
+
+    async def test_a_user_who_does_not_look(self):  # XEP-0352
+        alice = await self.available("alice", resource="phone")
+        bob = await self.available("bob", "direct", resource="work")
+        await self.befriend(alice, bob)
+        await alice.comes("presence_available", lambda each: each["from"] == bob.boundjid)
+        self.assertTrue(alice["xep_0352"].enabled)
+        alice["xep_0352"].send_inactive()
+        await alice["xep_0199"].ping(self.server.domain, timeout=PATIENCE)
+        for show in ("away", "xa"):
+            bob.send_presence(pshow=show, pstatus=f"now {show}")
+        bob.send_message(alice.boundjid, "wake up", mtype="chat")
+        self.assertEqual((await alice.comes("message"))["body"], "wake up")
+        # Of what had waited she got the newest, before the message.
+        await alice.comes("changed_status", lambda each: each["status"] == "now xa")
+        self.assertNotIn("now away", [data["status"] for name, data in alice.missed if name == "changed_status"])
+        bob.send_presence(pshow="dnd", pstatus="now dnd")
+        await bob["xep_0199"].ping(self.server.domain, timeout=PATIENCE)
+        self.assertNotIn("now dnd", [data["status"] for name, data in alice.missed if name == "changed_status"])
+        alice["xep_0352"].send_active()
+        await alice.comes("changed_status", lambda each: each["status"] == "now dnd")
+        bob.send_presence(pstatus="here")
+        await alice.comes("changed_status", lambda each: each["status"] == "here")
         await bob.del_roster_item(alice.boundjid.bare)
 
     async def test_a_resource_conflict(self):  # RFC 6120 §7.7.2.2
