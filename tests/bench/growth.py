@@ -48,7 +48,7 @@ def sessions(servers, size, say):
 def others(servers, size, say):
     """{curve: {kind: [(size, cost of one)]}} of all else; after servers.start()."""
     sizes = {name: sorted({size(each) for each in curve["sizes"]}) for name, curve in CURVES.items()}
-    found = {name: {kind: [] for kind in servers.kinds} for name in CURVES}
+    found = {name: {kind: [] for kind in servers.kinds} for name in CURVES if name != "idle sessions"}
     for kind in servers.kinds:
         def run(name, words, of=kind):
             say(f"growth: {of}: {' '.join(words)}")

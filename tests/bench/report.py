@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Turns what compare has measured into the README's tables: report.py DIRECTORY [--write README.md | --check README.md]
 
-DIRECTORY holds figures.json and, where growth was measured, growth.json. Without more the tables are printed. --write
-puts them between the marks in a file that has those; --check says whether they stand there.
+DIRECTORY holds figures.json and, where growth was measured, growth.json with its picture. Without more the tables are
+printed. --write puts them between the marks in a file that has those; --check says whether they stand there, once
+something was measured.
 """
 
 import json
@@ -117,6 +118,8 @@ def report(directory):
     if curves.exists():
         found = json.loads(curves.read_text(encoding="utf-8"))
         lines += ["", *growth_table(found), "", f"{losses(found)} {machine(found)}"]
+        picture = directory / "growth.svg"
+        lines += ["", f"![How the cost of one grows with size]({picture})"] if picture.exists() else []
     return lines
 
 
@@ -131,13 +134,15 @@ def between_marks(text, block):
 def main(words):
     if len(words) not in (1, 3) or len(words) == 3 and words[1] not in ("--write", "--check"):
         sys.exit(__doc__)
-    block = "\n".join(report(pathlib.Path(words[0])))
+    block = "\n".join(report(pathlib.Path(words[0]))).strip()
     if len(words) == 1:
         print(block)
         return 0
-    readme = pathlib.Path(words[2])
+    readme = pathlib.Path(words[2])  # its folder is where DIRECTORY is seen from
     text = readme.read_text(encoding="utf-8")
     wanted = between_marks(text, block)
+    if words[1] == "--check" and not block:
+        return 0
     if words[1] == "--write":
         readme.write_text(wanted, encoding="utf-8")
     elif text != wanted:
