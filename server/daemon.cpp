@@ -26,6 +26,7 @@
 #include "server/certificates/certificate_keeper.hpp"
 #include "server/check/check_commands.hpp"
 #include "server/check/check_service.hpp"
+#include "server/code_pages.hpp"
 #include "server/config/config.hpp"
 #include "server/element_limits.hpp"
 #include "server/http/http_listener.hpp"
@@ -393,6 +394,7 @@ int daemon::parts::run() {
   serving = true;
   ::sd_notify(0, "READY=1");
   start_watchdog();
+  (void)let_go_of_code();
 
   control.run();
 
