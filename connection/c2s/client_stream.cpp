@@ -155,7 +155,7 @@ private:
       return take_management(root);
     }
     if (const auto state = bound_ ? read_client_state(root) : std::nullopt) {
-      return with_.host.indicated(ref(), peer_, *state);
+      return host_.indicated(ref(), peer_, *state);
     }
     if (managed_ && is_stanza(root, xml::ns_client)) {
       return answer_negotiation(root);

@@ -494,7 +494,7 @@ TEST(ServerNegotiator, LooksIntoAFlowOnceAtATime) {
 TEST(ServerNegotiator, LooksInto32FlowsAStream) {  // THREATS D5: L-1, L, L+1; XEP-0220 §2.4.2
   auto s = secured(proven());
   s.authenticates();
-  for (int i = 1; i <= 38; ++i) {  // and of those behind them an operator is told of four
+  for (int i = 1; i <= 38; ++i) {  // and of those behind them an operator is told of two
     const auto n = std::to_string(i);
     s.feeds_element("<db:result from='d" + n + ".evil.example' to='example.org'>key</db:result>");
     if (i <= 32) {
@@ -502,7 +502,7 @@ TEST(ServerNegotiator, LooksInto32FlowsAStream) {  // THREATS D5: L-1, L, L+1; X
     } else {
       s.expects({"send <db:result from='example.org' to='d" + n +
                      ".evil.example' type='error'><error type='wait'><resource-constraint",
-                 i <= 36 ? "refused too many flows on one stream" : "ignored too many flows on one stream"});
+                 i <= 34 ? "refused too many flows on one stream" : "ignored too many flows on one stream"});
     }
   }
   // Answers make no room: each flow looked into may have cost a lookup and a connection.
