@@ -13,6 +13,7 @@
 
 #include "tls/certificate_table.hpp"
 #include "tls/identity.hpp"
+#include "tls/key_owner.hpp"
 #include "tls/pem_file.hpp"
 #include "tls/x509_values.hpp"
 
@@ -25,7 +26,6 @@ struct key_free {
 };
 using key_ptr = std::unique_ptr<EVP_PKEY, key_free>;
 constexpr int smallest_curve = 224;
-constexpr mode_t readable_by_others = S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
 
 std::string date(std::chrono::system_clock::time_point t) {
   const auto seconds = std::chrono::system_clock::to_time_t(t);
@@ -73,10 +73,10 @@ bool names(const peer_credentials& own, const std::string& domain) {
 /// The private key must be ours alone (THREATS §3).
 std::string exposure(std::FILE* file) {
   struct stat facts{};
-  if (::fstat(::fileno(file), &facts) == 0 && (facts.st_mode & readable_by_others) != 0) {
-    return "may be read by group or others; make it readable by its owner alone (chmod 600)";
+  if (::fstat(::fileno(file), &facts) != 0) {
+    return "cannot be looked at; make it an ordinary file";
   }
-  return {};
+  return exposure({.owner = facts.st_uid, .group = facts.st_gid, .mode = facts.st_mode}, key_reader::self());
 }
 
 }  // namespace
