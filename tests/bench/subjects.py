@@ -94,9 +94,11 @@ class Real(Subject):
         self.address = address(number)
         directory.mkdir()
         domains = [self.domain, *(f"d{each}.{self.domain}" for each in range(more_domains))]
-        made = world.authorities.issue(self.domain, {"dns": [self.domain, f"*.{self.domain}"]}, directory / "crt",
-                                       directory / "key")
-        world.certificates.update({(name, each): made for each in domains})
+        made = world.authorities.issue(self.domain, {}, directory / "crt", directory / "key")
+        world.certificates[name, self.domain] = made
+        for each in domains[1:]:  # no certificate is another's: else their streams could share a connection
+            world.certificates[name, each] = world.authorities.issue(each, {}, directory / f"{each}.crt",
+                                                                     directory / f"{each}.key")
         config = software._merge(self.config(), settings or {})  # pylint: disable=protected-access
         self.host = kind(world, name, {"domains": domains, "config": config}, Place(self.address, core), directory)
         self.host.prepare()

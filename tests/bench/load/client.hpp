@@ -28,7 +28,8 @@ struct target {
   std::string domain = "bench.test";
   std::string password = "bench";
   mechanism login = mechanism::scram;
-  bool floor = false;  // no XMPP there
+  bool floor = false;               // no XMPP there
+  std::size_t sessions_a_user = 1;  // u0 has one in any case
 };
 
 class client final : public pollable {
@@ -69,7 +70,9 @@ public:
   [[nodiscard]] ssl_st* ssl() const noexcept { return tls_.ssl(); }
   /// Why it failed.
   [[nodiscard]] const std::string& why() const noexcept { return why_; }
-  [[nodiscard]] std::string user() const { return "u" + std::to_string(number_); }
+  [[nodiscard]] std::string user() const {
+    return "u" + std::to_string((number_ + target_.sessions_a_user - 1) / target_.sessions_a_user);
+  }
 
 private:
   static int connect_from(const target&, std::size_t number);

@@ -62,7 +62,10 @@ private:
     speaker_->send(std::string{roster_request} + "<presence/>");
     for (std::size_t i = 1; i < clients_.all().size(); ++i) {
       auto& contact = *clients_.all()[i];
-      contact.send(std::string{roster_request} + "<presence/><presence type='subscribe' to='" + speaker + "'/>");
+      contact.send(std::string{roster_request} + "<presence/>");
+      if ((i - 1) % around_.where.sessions_a_user == 0) {
+        contact.send("<presence type='subscribe' to='" + speaker + "'/>");
+      }
       clients_.run_until([&] { return subscribed_ + requests >= i; }, round_time);
     }
     if (!clients_.run_until([&] { return subscribed_ == load_.contacts; }, round_time)) {

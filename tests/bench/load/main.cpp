@@ -99,7 +99,8 @@ int main(int count, char** words) {
 
   fan_out_load fan;
   auto* fan_wanted = app.add_subcommand("fan-out", "presence to many online contacts");
-  fan_wanted->add_option("--contacts", fan.contacts)->capture_default_str();
+  fan_wanted->add_option("--contacts", fan.contacts, "how many sessions")->capture_default_str();
+  fan_wanted->add_option("--sessions", around.where.sessions_a_user, "of each contact")->capture_default_str();
   fan_wanted->add_option("--rounds", fan.rounds)->capture_default_str();
 
   domain_load far;

@@ -71,7 +71,7 @@ struct fan_out_load {
   std::size_t contacts = 1000;
   std::size_t rounds = 20;
 };
-/// One user's presence to many online contacts.
+/// One user's presence to the sessions of many online contacts.
 [[nodiscard]] findings fan_out(const surroundings&, const fan_out_load&);
 
 struct domain_load {
