@@ -27,7 +27,10 @@ def draw(curves, path):
             if points:
                 panel.plot(*zip(*points), marker="o", label=report.NAMES[kind], color=COLOURS[kind])
         panel.set(title=name, xlabel=growth.CURVES[name]["of"], ylabel=growth.CURVES[name]["unit"], xscale="log")
-        panel.set_ylim(bottom=0)
+        sizes = sorted({size for points in kinds.values() for size, _ in points})
+        panel.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+        panel.minorticks_off()
+        panel.set_ylim(0, panel.get_ylim()[1] * 1.1)
         panel.grid(alpha=0.3)
         panel.legend()
     figure.tight_layout()
