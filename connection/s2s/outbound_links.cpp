@@ -2,10 +2,17 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "connection/s2s/federation.hpp"
 
 namespace comity::connection {
+
+namespace {
+/// Each takes a check of its certificate's path. Where a thousand domains live at one address, each with a certificate
+/// of its own, looking at all of them would cost more than the connection that is spared.
+constexpr std::size_t examined_at_most = 8;
+}  // namespace
 
 outbound_links::outbound_links(s2s_collaborators with, queue_budget& budget) : with_{std::move(with)}, budget_{budget} {
 }
@@ -122,6 +129,7 @@ void outbound_links::ended(outbound_stream& stream, stream_ending ending) {
 std::optional<outbound_links::shared> outbound_links::sharable(const domain_flow& flow, const dns::target& target,
                                                                const dns::address& address,
                                                                const endpoint_facts& facts) {
+  std::vector<std::uint64_t> seen;  // several links may share one
   for (const auto& [other, link] : links_) {
     auto* stream = other.sender == flow.sender && link->stream() != 0
                        ? static_cast<outbound_stream*>(with_.loop.find(link->stream()))
@@ -133,9 +141,16 @@ std::optional<outbound_links::shared> outbound_links::sharable(const domain_flow
     if (there.address != address || there.target.port != target.port || there.target.direct_tls != target.direct_tls) {
       continue;
     }
-    const auto seen = examine(stream->credentials(), flow.target, facts, with_.host.policy(flow.target).trust,
-                              *with_.host.authorities(), tls::peer_role::server);
-    if (const auto verdict = trust::decide(seen.evidence); verdict.accepted()) {
+    if (std::ranges::find(seen, link->stream()) != seen.end()) {
+      continue;
+    }
+    if (seen.size() == examined_at_most) {
+      break;
+    }
+    seen.push_back(link->stream());
+    const auto judged = examine(stream->credentials(), flow.target, facts, with_.host.policy(flow.target).trust,
+                                *with_.host.authorities(), tls::peer_role::server);
+    if (const auto verdict = trust::decide(judged.evidence); verdict.accepted()) {
       return shared{.stream = *stream, .by = verdict.by()};
     }
   }
