@@ -118,7 +118,7 @@ private:
   [[nodiscard]] std::unique_ptr<negotiator> made(stream_facts facts) {
     return std::make_unique<negotiator>(
         negotiator_settings{.content_ns = xml::ns_client,
-                            .features = c2s_features(counted(), {.max_bytes = 10'000, .idle_seconds = {}},
+                            .features = c2s_features(counted, {.max_bytes = 10'000, .idle_seconds = {}},
                                                      {.max_bytes = 262'144, .idle_seconds = 600}),
                             .hosts = [](std::string_view d) { return d == "example.org" || d == "example.net"; },
                             .default_domain = "example.org",
