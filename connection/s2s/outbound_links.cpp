@@ -11,7 +11,7 @@ namespace comity::connection {
 namespace {
 /// Each takes a check of its certificate's path. Where a thousand domains live at one address, each with a certificate
 /// of its own, looking at all of them would cost more than the connection that is spared.
-constexpr std::size_t examined_at_most = 8;
+constexpr std::size_t examined_at_most = 4;
 }  // namespace
 
 outbound_links::outbound_links(s2s_collaborators with, queue_budget& budget) : with_{std::move(with)}, budget_{budget} {
