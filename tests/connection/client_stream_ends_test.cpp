@@ -62,6 +62,13 @@ TEST_F(ClientStream, ItsLoginIsWhatAnAddressNeedsForMore) {  // L07, THREATS G1
   EXPECT_TRUE(limits_.admit(1));
 }
 
+TEST_F(ClientStream, CountsABindingThatIsRefused) {  // THREATS C7
+  auto p = logged_in();
+  p->say(bind);
+  EXPECT_THAT(p->hear("</iq>"), HasSubstr("<not-allowed"));
+  EXPECT_EQ(1, sample("comity_stanza_errors_sent_total", {"scope=\"c2s\"", "condition=\"not-allowed\""}));
+}
+
 TEST_F(ClientStream, AWrongPasswordCostsItsAddress) {  // THREATS C8, RFC 6120 §6.4.5
   // A guess costs a second. None of what follows takes six.
   limits_.configure(ip_limits::guess_costs, ip_limits::guess_costs);
