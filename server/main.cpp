@@ -1,6 +1,7 @@
 // comityd: reads its configuration, opens what it needs, serves.
 #include <sys/resource.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -48,6 +49,12 @@ int serve(const std::filesystem::path& file, bool check_only) {
   }
   if (check_only) {
     return EX_OK;
+  }
+  if (::geteuid() == 0 && !settings->server.run_as_root) {  // THREATS §3
+    say("comityd: will not run as root; start it as a user of its own, as its service does, or set run_as_root = true "
+        "in [server] of " +
+        settings->file.native());
+    return EX_CONFIG;
   }
   raise_descriptor_limit();
   (void)std::signal(SIGPIPE, SIG_IGN);

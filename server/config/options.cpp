@@ -98,6 +98,10 @@ const std::array all_options{
     row("server", "shutdown_timeout", duration{100ms, 10min}, "10s"sv, effect::at_reload,
         "How long a graceful stop waits for streams to say goodbye and for queued work to be stored.",
         [](auto& s) -> auto& { return s.server.shutdown_timeout; }),
+    row("server", "run_as_root", boolean{}, false, effect::at_restart,
+        "Whether the daemon may serve as the user root. It needs nothing that root has: even a port such as 443 takes "
+        "no more than the capability that the service has.",
+        [](auto& s) -> auto& { return s.server.run_as_root; }),
 
     row("log", "level", word{level_words}, "info"sv, effect::at_reload, "The least severity that is logged.",
         [](auto& s) -> auto& { return s.log.level; }),

@@ -27,6 +27,7 @@ struct server_settings {
   std::filesystem::path admin_socket;
   unsigned threads = 0;  // 0: one a core
   std::chrono::milliseconds shutdown_timeout{};
+  bool run_as_root = false;
 };
 
 enum class log_format : std::uint8_t { text, json };

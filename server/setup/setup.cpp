@@ -217,12 +217,14 @@ private:
   done configure() {
     const auto& file = wish_.places.configuration;
     const bool validates = is_there(root_anchor);
+    const bool as_root = ::geteuid() == 0 && !service_;
     const auto text = configuration_text({.domain = wish_.domain,
                                           .certificate = chosen_.certificate,
                                           .private_key = chosen_.private_key,
                                           .data = wish_.places.data,
                                           .socket = wish_.places.socket,
-                                          .validates = validates});
+                                          .validates = validates,
+                                          .as_root = as_root});
     if (is_there(file)) {
       auto before = file;
       before += ".before";
@@ -237,6 +239,10 @@ private:
       return written;
     }
     say("wrote " + file.string());
+    if (as_root) {
+      say("there is no user comity, so the server has to run as root, and run_as_root is set; better make one (useradd "
+          "--system comity) and run this again with --force");
+    }
     if (!validates) {
       say(std::string{root_anchor} + " is not there, so DNSSEC is not validated; install it (Debian: package " +
           "dns-root-data) and remove trust_anchors from the configuration");
@@ -288,6 +294,7 @@ std::string configuration_text(const written_settings& s) {
       "[server]\n"
       "data_directory = " +
       toml_text(s.data.native()) + "\nadmin_socket = " + toml_text(s.socket.native()) +
+      (s.as_root ? "\nrun_as_root = true" : "") +
       "\n\n"
       "[[host]]\n"
       "domain = " +

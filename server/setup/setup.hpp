@@ -45,6 +45,7 @@ struct written_settings {
   std::string domain;
   std::filesystem::path certificate, private_key, data, socket;
   bool validates = true;  // the root's trust anchor is on this machine
+  bool as_root = false;   // nobody else can read what root sets up
 };
 [[nodiscard]] std::string configuration_text(const written_settings&);
 

@@ -132,7 +132,8 @@ class Comity(Host):
         (self.directory / "data").mkdir(mode=0o700)
         network = [f"{self.lab.network4}", f"{self.lab.network6}"]
         tables = self.merged({
-            "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s"},
+            "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s",
+                       "run_as_root": True},
             "log": {"level": "debug"},
             "tls": {"ca_file": str(self.lab.authorities.authority("lab").chain)},
             "dns": {"servers": [], "root_hints": str(self.lab.zones.hints), "trust_anchors": [str(self.lab.zones.anchors)]},

@@ -191,7 +191,8 @@ class Server:
         self.starttls_port, self.direct_port, self.metrics_port, self.web_port = free_ports(4)
         self.web = web
         self.settings = {
-            "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s"},
+            "server": {"data_directory": "data", "admin_socket": "admin.sock", "threads": 2, "shutdown_timeout": "5s",
+                       "run_as_root": os.geteuid() == 0},
             "log": {"level": "debug"},
             "limits": {},
             "s2s": {"enabled": False},

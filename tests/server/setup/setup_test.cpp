@@ -206,6 +206,19 @@ TEST(ConfigurationText, IsTakenByTheDaemonWhateverThePathsHold) {
   EXPECT_EQ(loaded->hosts.at(0).certificate, "/x/a \"b\\c.crt");
   EXPECT_TRUE(loaded->dns.trust_anchors.empty());
   EXPECT_EQ(loaded->listeners.size(), 4U);
+  EXPECT_FALSE(loaded->server.run_as_root);
+}
+
+TEST(ConfigurationText, LetsRootServeWhereThereIsNobodyElse) {
+  const auto text = configuration_text({.domain = "a.example.org",
+                                        .certificate = "/c",
+                                        .private_key = "/k",
+                                        .data = "/d",
+                                        .socket = "/s",
+                                        .as_root = true});
+  const auto loaded = config::load_text(text, "/etc/comity/comity.toml");
+  ASSERT_TRUE(loaded) << to_string(loaded.error().at(0));
+  EXPECT_TRUE(loaded->server.run_as_root);
 }
 
 TEST(Issue, SaysWhatIsWrongWithAnAuthority) {
