@@ -41,6 +41,7 @@ struct dns_metrics::state final : prometheus::Collectable {
     histogram took;
   };
   std::array<of_type, dns::record_type_count> types;
+  counter restarts;
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
     metric_family queries{"comity_dns_queries_total", "Questions to the DNS, by what DNSSEC says of the answer.",
@@ -61,7 +62,11 @@ struct dns_metrics::state final : prometheus::Collectable {
       }
       took.add({{"rrtype", name}}, 1, [&](std::size_t) -> const histogram& { return counts.took; });
     }
-    return {queries.take(), failed.take(), took.take()};
+    metric_family restarted{"comity_dns_resolver_restarts_total",
+                            "Times that the resolver process had ended and another one was started.",
+                            prometheus::MetricType::Counter};
+    restarted.add({}, restarts.value());
+    return {queries.take(), failed.take(), took.take(), restarted.take()};
   }
 };
 
@@ -76,6 +81,10 @@ void dns_metrics::observed(const dns::observation& o) noexcept {
     counts.failed.at(*failed).add();
   }
   counts.took.observe(o.took);
+}
+
+void dns_metrics::resolver_restarted() noexcept {
+  state_->restarts.add();
 }
 
 std::shared_ptr<prometheus::Collectable> dns_metrics::collectable() const {

@@ -19,6 +19,8 @@ public:
   ~dns_metrics();
   /// One thread at a time.
   void observed(const dns::observation&) noexcept;
+  /// The process that resolves has ended, and another one serves. The same thread.
+  void resolver_restarted() noexcept;
   /// For the registry; lives as long as it is held. All series stand from the start, at 0.
   [[nodiscard]] std::shared_ptr<prometheus::Collectable> collectable() const;
 

@@ -55,4 +55,21 @@ std::string anchored_name(std::string_view trust_anchors) {
   return ".";
 }
 
+std::vector<std::string> hinted_addresses(std::string_view root_hints) {
+  std::vector<std::string> all;
+  while (!root_hints.empty()) {
+    auto line = take_line(root_hints);
+    line = line.substr(0, line.find(';'));
+    for (auto type = take_word(line); !type.empty(); type = take_word(line)) {
+      if (type == "A" || type == "AAAA" || type == "a" || type == "aaaa") {
+        if (const auto at = address::parse(take_word(line))) {
+          all.push_back(at->text());
+        }
+        break;
+      }
+    }
+  }
+  return all;
+}
+
 }  // namespace comity::dns

@@ -15,4 +15,7 @@ namespace comity::dns {
 /// The name that the first record of a file of trust anchors is for, "." of the root's; "." where there is none.
 [[nodiscard]] std::string anchored_name(std::string_view trust_anchors);
 
+/// The addresses of the servers that a file of root hints names, in the form of a zone file.
+[[nodiscard]] std::vector<std::string> hinted_addresses(std::string_view root_hints);
+
 }  // namespace comity::dns

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <iterator>
 #include <span>
 #include <string_view>
 
 #include "dns/rdata.hpp"
+#include "dns/system_resolvers.hpp"
 #include "dns/unbound_version.hpp"
 
 namespace comity::dns {
@@ -118,6 +120,16 @@ public:
       error_ = file + " cannot be read";
     }
   }
+  std::string contents(const std::string& file) {
+    readable(file);
+    std::ifstream in{file};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+  void fail(std::string what) {
+    if (error_.empty()) {
+      error_ = std::move(what);
+    }
+  }
   [[nodiscard]] const std::string& error() const noexcept { return error_; }
 
 private:
@@ -200,8 +212,15 @@ std::expected<std::unique_ptr<unbound_context>, std::string> unbound_context::ma
     step.set("do-not-query-localhost:", "no");
   }
   if (!s.root_hints.empty()) {
-    step.readable(s.root_hints);
-    step.set("root-hints:", s.root_hints);
+    // Not by root-hints: that file would be read when the first question is asked. A stub for the root that is to be
+    // primed is the same to the library.
+    const auto roots = hinted_addresses(step.contents(s.root_hints));
+    if (roots.empty()) {
+      step.fail(s.root_hints + " names no address of a root server");
+    }
+    for (const auto& root : roots) {
+      step.then(ub_ctx_set_stub(c, ".", root.c_str(), 1), "root hint " + root);
+    }
   }
   for (const auto& file : s.trust_anchors) {
     step.readable(file);

@@ -90,13 +90,19 @@ public:
   core(const core&) = delete;
   core& operator=(const core&) = delete;
 
-  using contexts = std::vector<std::pair<std::string, std::unique_ptr<unbound_context>>>;
-
-  /// The one context that `s` asks for, or one for each of the system's resolvers, by whose address, to be probed.
-  [[nodiscard]] std::expected<contexts, std::string> make(const settings& s) const;
-  [[nodiscard]] std::expected<contexts, std::string> make() const { return make(settings_); }
-  void run(contexts made);
-  void change(settings s, contexts made) {
+  /// By which servers they resolve; none: from the root, or as the settings' stubs have it.
+  using contexts = std::map<std::vector<std::string>, std::unique_ptr<unbound_context>>;
+  /// All that comes from files, which are not opened any more later: the one context that is asked for; or, where the
+  /// system's resolvers are to be probed, one for each set of them that may turn out to be able.
+  struct prepared {
+    contexts by_servers;
+    std::vector<std::string> servers;  // those of the system or of the settings
+    std::string probed_name;           // "": they are not probed
+  };
+  [[nodiscard]] std::expected<prepared, std::string> make(const settings& s) const;
+  [[nodiscard]] std::expected<prepared, std::string> make() const { return make(settings_); }
+  void run(prepared made);
+  void change(settings s, prepared made) {
     asio::post(io_, [this, s = std::move(s), made = std::move(made)]() mutable {
       settings_ = std::move(s);
       adopt(std::move(made));
@@ -148,7 +154,7 @@ private:
     std::string unfit;  // why; empty while nothing is known against it
   };
 
-  void adopt(contexts made);
+  void adopt(prepared made);
   void join(flight_key key, reply to);
   void launch(const flight_ref& f);
   void launch_waiting();
@@ -160,7 +166,7 @@ private:
   void tell(const std::shared_ptr<watched>& w);
   void lost(const std::shared_ptr<watched>& w, const std::string& why);
 
-  void begin_probe(contexts made);
+  void begin_probe(prepared made);
   void on_probe(std::size_t index, const answer& a);
   void end_probe();
   void drop_probe();
@@ -177,33 +183,42 @@ private:
 
   std::shared_ptr<watched> current_;   // null while a probe goes on
   std::vector<candidate> candidates_;  // of that probe
+  contexts for_later_;                 // of every other set of them
   question_id last_id_ = 0;
   std::unordered_map<question_id, question> questions_;
   std::unordered_set<flight_ref> flights_;
   std::map<flight_key, flight_ref> joinable_;  // those that a new asker may join: all but those of before a reload
 };
 
-std::expected<unbound_resolver::core::contexts, std::string> unbound_resolver::core::make(const settings& s) const {
-  const auto servers = is_automatic(s) ? system_() : s.servers;
-  const bool probed = is_automatic(s) && !s.trust_anchors.empty() && !servers.empty();
-  contexts made;
-  for (std::size_t i = 0; i < (probed ? servers.size() : 1); ++i) {
-    auto context = unbound_context::make(s, probed ? std::vector{servers[i]} : servers);
+std::expected<unbound_resolver::core::prepared, std::string> unbound_resolver::core::make(const settings& s) const {
+  prepared made{.by_servers = {}, .servers = is_automatic(s) ? system_() : s.servers, .probed_name = {}};
+  const bool probed = is_automatic(s) && !s.trust_anchors.empty() && !made.servers.empty();
+  if (probed) {
+    made.probed_name = anchored_name(contents(s.trust_anchors.front()));
+  }
+  for (unsigned set = 0; set < (probed ? 1U << made.servers.size() : 1U); ++set) {
+    std::vector<std::string> chosen;
+    for (std::size_t i = 0; i < made.servers.size(); ++i) {
+      if (!probed || (set & (1U << i)) != 0) {
+        chosen.push_back(made.servers[i]);
+      }
+    }
+    auto context = unbound_context::make(s, chosen);
     if (!context) {
       return std::unexpected{std::move(context.error())};
     }
-    made.emplace_back(probed ? servers[i] : "", *std::move(context));
+    made.by_servers.emplace(std::move(chosen), *std::move(context));
   }
   return made;
 }
 
-void unbound_resolver::core::run(contexts made) {
+void unbound_resolver::core::run(prepared made) {
   asio::post(io_, [this, made = std::move(made)]() mutable { adopt(std::move(made)); });
   const signals_blocked here;  // and on libunbound's thread, which that one starts
   thread_ = std::thread{[this] { io_.run(); }};
 }
 
-void unbound_resolver::core::adopt(contexts made) {
+void unbound_resolver::core::adopt(prepared made) {
   if (settings_.trust_anchors.empty()) {
     note_(note_level::warning, "there are no trust anchors: no DNS answer is validated, and DANE proves nobody");
   }
@@ -211,10 +226,11 @@ void unbound_resolver::core::adopt(contexts made) {
   std::erase_if(joinable_, [](const auto& each) { return each.second->question.has_value(); });
   current_ = nullptr;
   drop_probe();
-  if (made.front().first.empty()) {
-    current_ = watch(std::move(made.front().second));
+  for_later_.clear();
+  if (made.probed_name.empty()) {
+    current_ = watch(std::move(made.by_servers.begin()->second));
     if (is_automatic(settings_)) {
-      say_who_resolves(system_());
+      say_who_resolves(made.servers);
     }
     launch_waiting();
   } else {
@@ -328,7 +344,7 @@ void unbound_resolver::core::tell(const std::shared_ptr<watched>& w) {
 }
 
 void unbound_resolver::core::lost(const std::shared_ptr<watched>& w, const std::string& why) {
-  note_(note_level::error, "libunbound has failed and is started anew: " + why);
+  note_(note_level::broken, "libunbound has failed: " + why);
   std::vector<told> owed;
   for (auto& [id, q] : questions_) {
     if (q.by == w) {
@@ -339,21 +355,16 @@ void unbound_resolver::core::lost(const std::shared_ptr<watched>& w, const std::
   for (auto& then : owed) {
     then(failed(outcome::servfail, why));
   }
-  if (w != current_) {
-    return;
-  }
-  if (auto made = make()) {
-    adopt(*std::move(made));
-  } else {
-    note_(note_level::error, "libunbound cannot be started: " + made.error());
-  }
 }
 
-void unbound_resolver::core::begin_probe(contexts made) {
-  const auto name = anchored_name(contents(settings_.trust_anchors.front()));
-  for (auto& [server, context] : made) {
-    candidates_.push_back({.server = server, .by = watch(std::move(context)), .missing = 0, .unfit = {}});
+void unbound_resolver::core::begin_probe(prepared made) {
+  const auto& name = made.probed_name;
+  for (const auto& server : made.servers) {
+    if (auto alone = made.by_servers.extract({server})) {  // not so where it is named twice
+      candidates_.push_back({.server = server, .by = watch(std::move(alone.mapped())), .missing = 0, .unfit = {}});
+    }
   }
+  for_later_ = std::move(made.by_servers);
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     auto& c = candidates_[i];
     // Two questions: a resolver may pass signatures on, and yet not the proof that there is no record.
@@ -405,14 +416,9 @@ void unbound_resolver::core::end_probe() {
     note_(note_level::warning, "of the system's resolvers these do not pass DNSSEC on: " + joined(unfit, "; "));
   }
   say_who_resolves(able);
-  if (able.size() == 1) {
-    current_ = std::move(of_able);  // it knows something already
-  } else if (auto made = unbound_context::make(settings_, able)) {
-    current_ = watch(*std::move(made));
-  } else {
-    note_(note_level::error, "libunbound cannot be started: " + made.error());
-    return;
-  }
+  auto others = std::exchange(for_later_, {});
+  current_ = able.size() == 1 ? std::move(of_able)  // it knows something already
+                              : watch(std::move(others.at(able)));
   launch_waiting();
 }
 
@@ -434,13 +440,18 @@ unbound_resolver::unbound_resolver(std::unique_ptr<core> c) : core_{std::move(c)
 
 unbound_resolver::~unbound_resolver() = default;
 
-std::expected<std::unique_ptr<unbound_resolver>, std::string> unbound_resolver::start(settings s, note_sink note,
-                                                                                      observer observe,
-                                                                                      server_list system) {
+std::expected<std::unique_ptr<unbound_resolver>, std::string> unbound_resolver::start(
+    settings s, note_sink note, observer observe, server_list system,
+    const std::function<std::expected<void, std::string>()>& confine) {
   auto c = std::make_unique<core>(std::move(s), std::move(note), std::move(observe), std::move(system));
   auto made = c->make();
   if (!made) {
     return std::unexpected{std::move(made.error())};
+  }
+  if (confine) {
+    if (auto confined = confine(); !confined) {
+      return std::unexpected{std::move(confined.error())};
+    }
   }
   c->run(*std::move(made));
   return std::unique_ptr<unbound_resolver>{new unbound_resolver{std::move(c)}};

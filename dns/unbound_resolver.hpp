@@ -1,4 +1,5 @@
-// dns/unbound_resolver.hpp: resolves and validates by libunbound, in this process, on threads of its own.
+// dns/unbound_resolver.hpp: resolves and validates by libunbound, in this process, on threads of its own. The daemon
+// has it in a process apart (child_resolver.hpp).
 //
 // One question to the network at a time for each name and type, whoever asks (THREATS E7). One whose askers have all
 // gone goes on until it is answered or its time is up, so that the next asker finds the answer (RFC 8305 §5, C03).
@@ -12,14 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "dns/note.hpp"
 #include "dns/resolver.hpp"
 #include "dns/settings.hpp"
 
 namespace comity::dns {
-
-enum class note_level : std::uint8_t { info, warning, error };
-/// What the operator is to be told, as a sentence. Any thread; must not block.
-using note_sink = std::function<void(note_level, std::string)>;
 
 /// Tells the addresses of the resolvers that the machine uses. Any thread.
 using server_list = std::function<std::vector<std::string>()>;
@@ -33,8 +31,11 @@ public:
 
   /// Starts its thread. `observe` may be empty. An error is a sentence: a file that cannot be read, an address that is
   /// none. Where `servers` is "auto" the system's resolvers are probed first; lookups wait for it within their time.
+  /// `confine` may be empty; it is called when every file has been read and no thread runs yet, and its error is
+  /// start's: from then on no file is opened. Where libunbound itself fails, that is noted as note_level::broken.
   [[nodiscard]] static std::expected<std::unique_ptr<unbound_resolver>, std::string> start(
-      settings, note_sink, observer observe, server_list system = system_nameservers);
+      settings, note_sink, observer observe, server_list system = system_nameservers,
+      const std::function<std::expected<void, std::string>()>& confine = {});
   /// Answers what is outstanding with outcome::cancelled, and waits for its thread.
   ~unbound_resolver() override;
   unbound_resolver(const unbound_resolver&) = delete;

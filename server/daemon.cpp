@@ -101,9 +101,10 @@ std::uint32_t connections_at_most() {
 }  // namespace
 
 struct daemon::parts {
-  parts(config::settings s, server_log& l)
+  parts(config::settings s, server_log& l, dns::child_starter p)
       : settings{std::move(s)},
         written{l},
+        resolver_process{std::move(p)},
         metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
         loops{loops_for(settings.server.threads), metrics},
         limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
@@ -139,6 +140,7 @@ struct daemon::parts {
   // In the order in which they are made; they go in the opposite one, after close().
   config::settings settings;
   server_log& written;
+  dns::child_starter resolver_process;
   trace::trace_hub traces;
   trace::traced_log log{written, traces};
   connection::connection_metrics metrics;
@@ -191,8 +193,8 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
   store = std::move(*opened);
   authenticator = std::make_unique<auth::authenticator>(*store);
   if (settings.s2s.enabled) {
-    auto others =
-        remote_servers::open({.loops = loops, .tls = tls, .log = log}, settings, std::move(files.authorities));
+    auto others = remote_servers::open({.loops = loops, .tls = tls, .log = log, .resolver_process = resolver_process},
+                                       settings, std::move(files.authorities));
     if (!others) {
       return std::unexpected{"cannot resolve names: " + others.error()};
     }
@@ -574,9 +576,9 @@ void daemon::parts::wait_for_streams() {
 // --- daemon ----------------------------------------------------------------------------------------------------------
 
 std::expected<std::unique_ptr<daemon>, std::string> daemon::open(config::settings settings, config::checked_files files,
-                                                                 server_log& log) {
+                                                                 server_log& log, dns::child_starter resolver_process) {
   log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
-  auto parts = std::make_unique<daemon::parts>(std::move(settings), log);
+  auto parts = std::make_unique<daemon::parts>(std::move(settings), log, std::move(resolver_process));
   if (auto opened = parts->open(std::move(files)); !opened) {
     return std::unexpected{std::move(opened.error())};
   }

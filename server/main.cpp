@@ -1,5 +1,7 @@
 // comityd: reads its configuration, opens what it needs, serves.
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -8,12 +10,16 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "dns/resolver_process.hpp"
 #include "server/config/config.hpp"
 #include "server/daemon.hpp"
 #include "server/log.hpp"
 #include "server/metrics.hpp"
+#include "server/sandbox/process_starter.hpp"
+#include "server/sandbox/resolver_confinement.hpp"
 #include "tls/buffers.hpp"
 
 namespace {
@@ -38,7 +44,25 @@ int refuse(const std::vector<comity::config::fault>& faults) {
   return EX_CONFIG;
 }
 
+/// This program again, as the process that resolves for another one.
+int resolve() {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(comity::sandbox::resolver_socket, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      type != SOCK_SEQPACKET) {
+    say("comityd: only comityd itself starts a resolver process");
+    return EX_USAGE;
+  }
+  (void)::prctl(PR_SET_NAME, "comity-resolver");
+  return comity::dns::run_resolver_process(comity::sandbox::resolver_socket, comity::sandbox::confine_resolver);
+}
+
 int serve(const std::filesystem::path& file, bool check_only) {
+  // Before there is anything in this process that another one should not have.
+  std::optional<comity::sandbox::process_starter> starter;
+  if (!check_only) {
+    starter.emplace();
+  }
   auto settings = comity::config::load(file);
   if (!settings) {
     return refuse(settings.error());
@@ -56,10 +80,14 @@ int serve(const std::filesystem::path& file, bool check_only) {
         settings->file.native());
     return EX_CONFIG;
   }
+  if (!settings->s2s.enabled) {
+    starter.reset();
+  }
   raise_descriptor_limit();
   (void)std::signal(SIGPIPE, SIG_IGN);
   comity::server_log log{{.settings = settings->log}};
-  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*files), log);
+  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*files), log,
+                                             [&starter] { return starter->start(); });
   if (!daemon) {
     (void)log.flush(std::chrono::seconds{1});
     say("comityd: " + daemon.error());
@@ -71,8 +99,11 @@ int serve(const std::filesystem::path& file, bool check_only) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  comity::tls::keep_record_buffers();
   try {
+    if (comity::sandbox::asked_to_resolve(argc, argv)) {
+      return resolve();
+    }
+    comity::tls::keep_record_buffers();
     CLI::App app{"Comity, an XMPP server", "comityd"};
     std::string file = "/etc/comity/comity.toml";
     bool check_only = false;

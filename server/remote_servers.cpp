@@ -8,7 +8,7 @@
 #include "connection/s2s/inbound_stream.hpp"
 #include "connection/s2s/s2s_collaborators.hpp"
 #include "connection/s2s/s2s_metrics.hpp"
-#include "dns/unbound_resolver.hpp"
+#include "dns/child_resolver.hpp"
 #include "server/http/https_client.hpp"
 #include "server/posh_store.hpp"
 #include "server/s2s_service.hpp"
@@ -26,6 +26,7 @@ log::level level_of(dns::note_level l) {
     case dns::note_level::warning:
       return log::level::warn;
     case dns::note_level::error:
+    case dns::note_level::broken:
       return log::level::error;
   }
   return log::level::error;
@@ -59,19 +60,21 @@ dns::settings dns_settings_of(const config::dns_settings& d) {
 
 struct remote_servers::parts {
   parts(collaborators c, const config::settings& all, std::shared_ptr<const tls::trust_store> authorities)
-      : with{c},
+      : with{std::move(c)},
         service{s2s_rules_of(all, std::move(authorities))},
         client_tls{with.tls},
         metrics{with.loops.size()},
         https{std::make_unique<http::https_client>(http::https_client::settings{.ca_file = all.tls.ca_file})} {}
 
   std::expected<void, std::string> open(const config::settings& all) {
-    auto started = dns::unbound_resolver::start(
-        dns_settings_of(all.dns),
-        [&sink = with.log](dns::note_level l, const std::string& text) {
-          sink.write(level_of(l), "dns.resolver", {{"detail", text}});
-        },
-        [this](const dns::observation& o) { dns_counts.observed(o); });
+    auto started = dns::child_resolver::start(dns_settings_of(all.dns),
+                                              {.starter = with.resolver_process,
+                                               .note =
+                                                   [&sink = with.log](dns::note_level l, const std::string& text) {
+                                                     sink.write(level_of(l), "dns.resolver", {{"detail", text}});
+                                                   },
+                                               .observe = [this](const dns::observation& o) { dns_counts.observed(o); },
+                                               .restarted = [this] { dns_counts.resolver_restarted(); }});
     if (!started) {
       return std::unexpected{started.error()};
     }
@@ -101,7 +104,7 @@ struct remote_servers::parts {
   tls::session_cache sessions;
   connection::s2s_metrics metrics;
   // These end in the opposite order: streams, then whom they ask.
-  std::unique_ptr<dns::unbound_resolver> resolver;
+  std::unique_ptr<dns::child_resolver> resolver;
   std::unique_ptr<posh_store> posh;
   std::unique_ptr<http::https_client> https;  // before the store whose work it runs
   std::unique_ptr<connection::federation> federation;
@@ -109,7 +112,7 @@ struct remote_servers::parts {
 
 std::expected<std::unique_ptr<remote_servers>, std::string> remote_servers::open(
     collaborators with, const config::settings& all, std::shared_ptr<const tls::trust_store> authorities) {
-  auto made = std::make_unique<parts>(with, all, std::move(authorities));
+  auto made = std::make_unique<parts>(std::move(with), all, std::move(authorities));
   if (auto opened = made->open(all); !opened) {
     return std::unexpected{std::move(opened.error())};
   }

@@ -16,6 +16,7 @@
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
 #include "connection/s2s/explanation.hpp"
+#include "dns/child_resolver.hpp"
 #include "dns/settings.hpp"
 #include "server/config/config.hpp"
 #include "server/loop_pool.hpp"
@@ -34,6 +35,7 @@ public:
     loop_pool& loops;
     const tls::server_context& tls;
     log::sink& log;
+    dns::child_starter resolver_process;
   };
   /// Starts the resolver. The error is one line: what of [dns] cannot be used.
   [[nodiscard]] static std::expected<std::unique_ptr<remote_servers>, std::string> open(

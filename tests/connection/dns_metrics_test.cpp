@@ -32,7 +32,7 @@ std::map<std::string, double> scraped(const dns_metrics& metrics) {
 TEST(DnsMetrics, ExportsEverySeriesAtZero) {
   const dns_metrics metrics;
   const auto all = scraped(metrics);
-  EXPECT_EQ(all.size(), 4U * 4U + 4U * 3U + 4U);
+  EXPECT_EQ(all.size(), 4U * 4U + 4U * 3U + 4U + 1U);
   for (const auto& [series, value] : all) {
     EXPECT_EQ(value, 0) << series;
   }
@@ -53,6 +53,12 @@ TEST(DnsMetrics, CountsAnswersByWhatDnssecSays) {
       EXPECT_EQ(all.at(series), 0) << series;
     }
   }
+}
+
+TEST(DnsMetrics, CountsResolverProcessesThatHadToBeStartedAnew) {  // THREATS E6
+  dns_metrics metrics;
+  metrics.resolver_restarted();
+  EXPECT_EQ(scraped(metrics)["comity_dns_resolver_restarts_total"], 1);
 }
 
 // THREATS E4: bogus is counted as itself.

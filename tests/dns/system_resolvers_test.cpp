@@ -41,5 +41,12 @@ TEST(AnchoredName, IsTheRootWhereThereIsNone) {
   EXPECT_EQ(anchored_name("not!a!name IN DS"), ".");
 }
 
+TEST(RootHints, AreTheAddressesThatTheFileNames) {
+  EXPECT_EQ(hinted_addresses("; A 192.0.2.9\n.  3600000  NS  A.ROOT.\nA.ROOT.\t3600000 IN A 192.0.2.1 ; one\n"
+                             "a.root. 5 AAAA 2001:db8::1\nb.root. A none\nlast. A 192.0.2.2"),
+            (std::vector<std::string>{"192.0.2.1", "2001:db8::1", "192.0.2.2"}));
+  EXPECT_TRUE(hinted_addresses("").empty());
+}
+
 }  // namespace
 }  // namespace comity::dns

@@ -22,7 +22,7 @@ cd "$LAYER/root"
 mkdir -p proof/package
 cp "$GUEST" proof/guest.sh
 cp "$PACKAGE" proof/package/
-mkdir -p proof/shared
+mkdir -p proof/exchange
 cat > etc/systemd/system/proof.service << UNIT
 [Service]
 Type=oneshot
@@ -32,7 +32,7 @@ StandardError=inherit
 ExecStopPost=/bin/sh -c 'echo \\$SERVICE_RESULT > /proof/result; systemctl --force --force poweroff'
 UNIT
 systemd-nspawn --quiet --directory "$LAYER/root" --machine "comity-proof-$$" $NETWORK --register=no \\
-  --bind "$SHARED:/proof/shared" --resolv-conf=off \\
+  --bind "$SHARED:/proof/exchange" --resolv-conf=off \\
   --keep-unit --link-journal=no --console=pipe --boot systemd.unit=proof.service \\
   < /dev/null > "$LAYER/console" 2>&1 || true
 cat proof/said 2> /dev/null || cat "$LAYER/console"
@@ -44,7 +44,7 @@ left=$(find "$LAYER/changes" -iname '*comity*' ! -path "$LAYER/changes/proof/*")
 
 def start(guest, package, shared, network=None, keeps=False):
     """The script `guest` in a container that has `package` in /proof/package, and the directory `shared` as
-    /proof/shared; a process. It has the network namespace `network`, or one of its own where nobody is. Unless it
+    /proof/exchange; a process. It has the network namespace `network`, or one of its own where nobody is. Unless it
     `keeps` the package, nothing of it may be left at the end."""
     layer = tempfile.TemporaryDirectory(prefix="comity-container-")
     process = subprocess.Popen(

@@ -40,8 +40,8 @@ comityctl cause tls_alert > /dev/null
 say "set up by one command, it serves"
 {
   comityctl setup example.org --unattended
-} > /proof/shared/setup 2>&1
-cat /proof/shared/setup
+} > /proof/exchange/setup 2>&1
+cat /proof/exchange/setup
 is "$(of ActiveState)" active
 is "$(find /var/lib/comity ! -user comity)" ""
 is "$(stat -c %a /var/lib/comity/comity.db)" 600

@@ -2,15 +2,15 @@
 # A new user at a machine of the lab, with README.md alone: its commands, in its order (new_user.py).
 set -euo pipefail
 trap 'echo "FAILED in line $LINENO"; journalctl --no-pager --unit comityd | tail -n 30' ERR
-shared=/proof/shared
+exchange=/proof/exchange
 
 # When each part began, for the one outside. Its last line is where the user is.
-part() { echo "$(date +%s.%N) $*" >> $shared/parts; }
+part() { echo "$(date +%s.%N) $*" >> $exchange/parts; }
 
 # until_there FILE: until the one outside has put it there.
 until_there() {
   local end=$((SECONDS + 120))
-  until [ -e "$shared/$1" ]; do
+  until [ -e "$exchange/$1" ]; do
     [ $SECONDS -lt $end ] || { echo "no $1"; return 1; }
     sleep 0.05
   done
@@ -20,12 +20,12 @@ until_there() {
 # have; the authority that all here trust; and certbot has been there.
 systemctl start systemd-journald
 rm -f /usr/sbin/policy-rc.d /etc/resolv.conf
-cp $shared/resolv.conf /etc/resolv.conf
-cp $shared/anchors /usr/share/dns/root.key
-cp $shared/authority.crt /usr/local/share/ca-certificates/lab.crt
+cp $exchange/resolv.conf /etc/resolv.conf
+cp $exchange/anchors /usr/share/dns/root.key
+cp $exchange/authority.crt /usr/local/share/ca-certificates/lab.crt
 update-ca-certificates > /dev/null 2>&1
 install -d -m 700 /etc/letsencrypt/live/example.org
-install -m 644 $shared/fullchain.pem $shared/privkey.pem /etc/letsencrypt/live/example.org/
+install -m 644 $exchange/fullchain.pem $exchange/privkey.pem /etc/letsencrypt/live/example.org/
 chmod 600 /etc/letsencrypt/live/example.org/privkey.pem
 export DEBIAN_FRONTEND=noninteractive
 mkdir /proof/build
@@ -33,30 +33,30 @@ mv /proof/package /proof/build
 cd /proof
 
 part "apt-get install"
-apt-get install ./build/package/comity_*.deb > $shared/apt 2>&1 || { cat $shared/apt; false; }
+apt-get install ./build/package/comity_*.deb > $exchange/apt 2>&1 || { cat $exchange/apt; false; }
 
 part "comityctl setup"
 {
   comityctl setup example.org --unattended
-} > $shared/setup 2>&1 || { cat $shared/setup; false; }
+} > $exchange/setup 2>&1 || { cat $exchange/setup; false; }
 
 # The lab's addresses are private ones, which are never dialled unless told.
 printf '[s2s]\nallowed_addresses = ["10.77.0.0/24", "fd77::/64"]\n' >> /etc/comity/comity.toml
 systemctl reload comityd
 
 part "publish the records"
-comityctl dns records example.org > $shared/records.making
-mv $shared/records.making $shared/records
+comityctl dns records example.org > $exchange/records.making
+mv $exchange/records.making $exchange/records
 
 part "comityctl check --wait"
-timeout 120 comityctl check example.org --wait > $shared/check 2>&1 || { cat $shared/check; false; }
+timeout 120 comityctl check example.org --wait > $exchange/check 2>&1 || { cat $exchange/check; false; }
 
 part "federate"
-touch $shared/checked
+touch $exchange/checked
 until_there chatted
 
 part "look"
-comityctl connections --s2s | tee $shared/connections
-comityctl s2s explain prosody.org > $shared/explain || { cat $shared/explain; false; }
-grep -q 'secure' $shared/explain
+comityctl connections --s2s | tee $exchange/connections
+comityctl s2s explain prosody.org > $exchange/explain || { cat $exchange/explain; false; }
+grep -q 'secure' $exchange/explain
 part "done"

@@ -1,0 +1,173 @@
+#include "dns/resolver_process.hpp"
+
+#include <sys/socket.h>
+
+#include <asio.hpp>
+#include <cerrno>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "dns/child_messages.hpp"
+#include "dns/unbound_resolver.hpp"
+
+namespace comity::dns {
+namespace {
+
+constexpr int fault = 1;
+
+class resolver_process {
+public:
+  explicit resolver_process(int socket) : socket_{io_, socket} {}
+
+  int run(const confinement& confine) {
+    const auto first = receive();
+    auto order = child::read_order(first);
+    const auto* all = order ? std::get_if<settings>(&*order) : nullptr;
+    if (all == nullptr) {
+      return first.empty() ? 0 : fault;
+    }
+    if (!start(*all, confine)) {
+      return 0;
+    }
+    wait();
+    io_.run();
+    return status_;
+  }
+
+private:
+  bool start(const settings& s, const confinement& confine) {
+    std::string confined;
+    auto started = unbound_resolver::start(
+        s,
+        [this](note_level l, std::string text) {
+          say(child::encode(child::note{.level = l, .text = std::move(text)}));
+        },
+        [this](const observation& o) { say(child::encode(o)); }, system_nameservers,
+        [&]() -> std::expected<void, std::string> {
+          auto done = confine(s);
+          if (!done) {
+            return std::unexpected{std::move(done.error())};
+          }
+          confined = *std::move(done);
+          return {};
+        });
+    if (!started) {
+      (void)send(child::encode(child::refused{started.error()}));
+      return false;
+    }
+    resolver_ = *std::move(started);
+    return send(child::encode(child::started{confined})) == 0;
+  }
+
+  /// The next packet; empty: the other end has closed.
+  std::vector<std::uint8_t> receive() {
+    std::vector<std::uint8_t> packet(child::packet_limit + 1);
+    for (;;) {
+      const auto n = ::recv(socket_.native_handle(), packet.data(), packet.size(), 0);
+      if (n < 0 && errno == EINTR) {
+        continue;
+      }
+      packet.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+      return packet;
+    }
+  }
+
+  void wait() {
+    socket_.async_wait(asio::posix::stream_descriptor::wait_read, [this](std::error_code aborted) {
+      if (aborted) {
+        return;
+      }
+      const auto packet = receive();
+      if (packet.empty()) {
+        end(0);
+        return;
+      }
+      auto order = child::read_order(packet);
+      auto* q = order ? std::get_if<child::question>(&*order) : nullptr;
+      if (q == nullptr || !ask(std::move(*q))) {
+        end(fault);
+        return;
+      }
+      wait();
+    });
+  }
+
+  bool ask(child::question q) {
+    const auto [place, fresh] = tickets_.try_emplace(q.id);
+    if (!fresh) {
+      return false;
+    }
+    place->second = resolver_->lookup(
+        std::move(q.name), q.type, [this](std::move_only_function<void()> work) { asio::post(io_, std::move(work)); },
+        [this, id = q.id](const answer& a) {
+          auto held = tickets_.extract(id);
+          put(child::encode(child::answered{.id = id, .what = a}));
+        });
+    return true;
+  }
+
+  /// Any thread.
+  void say(std::string packet) {
+    asio::post(io_, [this, packet = std::move(packet)]() mutable { put(std::move(packet)); });
+  }
+
+  void put(std::string packet) {
+    unsent_.push_back(std::move(packet));
+    if (unsent_.size() == 1) {
+      flush();
+    }
+  }
+
+  void flush() {
+    while (!unsent_.empty()) {
+      const int error = send(unsent_.front());
+      if (error == EAGAIN) {
+        socket_.async_wait(asio::posix::stream_descriptor::wait_write, [this](std::error_code aborted) {
+          if (!aborted) {
+            flush();
+          }
+        });
+        return;
+      }
+      if (error != 0) {
+        end(0);
+        return;
+      }
+      unsent_.pop_front();
+    }
+  }
+
+  int send(const std::string& packet) {
+    while (::send(socket_.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+      if (errno != EINTR) {
+        return errno;
+      }
+    }
+    return 0;
+  }
+
+  void end(int status) {
+    status_ = status;
+    io_.stop();
+  }
+
+  asio::io_context io_{1};
+  asio::posix::stream_descriptor socket_;
+  std::deque<std::string> unsent_;
+  std::map<std::uint64_t, ticket> tickets_;
+  std::unique_ptr<unbound_resolver> resolver_;  // goes first: its thread posts here
+  int status_ = 0;
+};
+
+}  // namespace
+
+int run_resolver_process(int socket, const confinement& confine) {
+  resolver_process here{socket};
+  return here.run(confine);
+}
+
+}  // namespace comity::dns

@@ -1,0 +1,19 @@
+// server/sandbox/common_calls.hpp: the calls that every process of ours makes: memory, time, threads, what is open
+// already; and those that none makes ever.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "server/sandbox/call_filter.hpp"
+
+namespace comity::sandbox {
+
+inline constexpr std::uint32_t whole = 0xffffffff;
+inline constexpr std::uint32_t socket_type = 0xf;  // SOCK_TYPE_MASK: without SOCK_NONBLOCK and SOCK_CLOEXEC
+
+/// Executing, forking, tracing, loading and mounting kill. Threads are made, processes are not; nothing becomes
+/// executable that could be written.
+[[nodiscard]] std::vector<call_rule> common_calls();
+
+}  // namespace comity::sandbox
