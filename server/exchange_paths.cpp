@@ -206,8 +206,8 @@ void exchange::inbound_from_blocked(const stanza& s) {
 /// Nothing is judged before it is known who is blocked.
 job<void> exchange::inbound_after_loading(account& who, stanza_ref s) {
   if (co_await load_blocked(who)) {
-    // In a turn of its own: it may begin work.
-    who.waiting.emplace_front([this, s = std::move(s)](account& w) { inbound(w, s); });
+    // In a turn of its own, since it may begin work; and not acknowledged before that is done (THREATS X1).
+    who.waiting.emplace_front(inbound_work{.self = this, .s = std::move(s), .held = std::move(who.held)});
   } else if (s->kind() != stanza_kind::presence) {  // whose sender may be blocked, and must not hear then
     refuse(*s, stanza_condition::internal_server_error);
   }

@@ -141,6 +141,7 @@ TEST_F(ManagedSessions, AcknowledgeWhatIsStoredOnceItIs) {  // THREATS X1
   sends("2");
   EXPECT_THAT(said(juliet), IsEmpty()) << "neither is stored";
   while (server_.store.offline_count(address("romeo@example.com")) == 0) {
+    EXPECT_THAT(said(juliet), IsEmpty()) << "nor when it is known whether he blocks her";
     ASSERT_TRUE(server_.store.step());
     server_.homes.turn();
   }
