@@ -24,7 +24,7 @@ ATTEMPTS = 2
 # What the allocator may keep afterwards for the next thousand.
 MEBIBYTES_LEFT = 128
 # Each from an address of its own, but for those that come from one, which its limits are to stop.
-DRIBBLERS, SLOW_WRITERS, FLOODERS, SLOW_READERS, MULTIPLEXERS, FROM_ONE = 350, 600, 100, 50, 100, 100
+DRIBBLERS, SLOW_WRITERS, FLOODERS, SLOW_READERS, MULTIPLEXERS, FROM_ONE = 380, 600, 100, 20, 100, 100
 AT_ONCE = 1000  # not all that break off are there at the same time
 PAIRS = 40  # dialback, on one stream: more than are looked at
 LIMITS = {"unauthenticated_per_ip": 50, "connections_per_ip": 100, "resources_per_user": 1000, "handshake_timeout": "10s",
@@ -93,7 +93,7 @@ class Attack:
         peer = await self.connected("starttls", "start", source or self.address())
         yield peer
         peer.write("<?xml version='1.0'?><stream:stream ")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
     async def multiplex(self):
         """Many domains on one stream between servers."""
@@ -104,14 +104,14 @@ class Attack:
         for _ in range(PAIRS):
             if b"<resource-constraint " in await peer.until(b"</db:result>"):
                 self.seen["dialback refused for want of resources"] += 1
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
     async def read_slowly(self):
         """Fills its own queue, and reads nothing of it."""
         peer = await self.connected("direct", "bound", self.address(), receive_buffer=4096)
         yield peer
         peer.connection.pause_reading()
-        text = f"<message to='{peer.jid}'><body>{'x' * 120000}</body></message>" * 4
+        text = f"<message to='{peer.jid}'><body>{'x' * 120000}</body></message>"
         began = time.monotonic()
         while not self.over and not peer.wire.ended and time.monotonic() - began < 8:
             if peer.connection.get_write_buffer_size() == 0:
