@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <asio.hpp>
 #include <cerrno>
+#include <cstring>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -24,8 +26,10 @@ constexpr unsigned accepts_a_turn = 64;
 /// How long accepting rests when the process is out of descriptors.
 constexpr std::chrono::milliseconds pause{100};
 
+/// Where descriptors are short this takes none, and no memory beyond the text.
 std::string reason(int error) {
-  return std::generic_category().message(error);
+  const char* const known = ::strerrordesc_np(error);
+  return known != nullptr ? known : "error " + std::to_string(error);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace comity::dns {
 namespace {
 
-constexpr int fault = 1;
+constexpr int faulty = 1;
 
 class resolver_process {
 public:
@@ -28,7 +28,7 @@ public:
     auto order = child::read_order(first);
     const auto* all = order ? std::get_if<settings>(&*order) : nullptr;
     if (all == nullptr) {
-      return first.empty() ? 0 : fault;
+      return first.empty() ? 0 : faulty;
     }
     if (!start(*all, confine)) {
       return 0;
@@ -89,7 +89,7 @@ private:
       auto order = child::read_order(packet);
       auto* q = order ? std::get_if<child::question>(&*order) : nullptr;
       if (q == nullptr || !ask(std::move(*q))) {
-        end(fault);
+        end(faulty);
         return;
       }
       wait();

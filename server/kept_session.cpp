@@ -66,10 +66,16 @@ std::optional<kept_session> read_session(std::string_view text) {
         s.directed.insert(std::move(*to));
       }
     }
+    using clock = std::chrono::system_clock;
     for (const auto& each : all.at("queue")) {
       kept_session::entry e;
       e.stanza = stanza::from_wire(each.at("stanza").get<std::string>());
-      e.at = std::chrono::system_clock::time_point{std::chrono::seconds{each.at("at").get<std::int64_t>()}};
+      const std::chrono::seconds at{each.at("at").get<std::int64_t>()};
+      // What the clock can count, by its finer ticks.
+      if (at.count() < 0 || at >= std::chrono::floor<std::chrono::seconds>(clock::duration::max())) {
+        return std::nullopt;
+      }
+      e.at = clock::time_point{at};
       e.copies = each.at("copies").get<std::uint64_t>();
       if (!e.stanza) {
         return std::nullopt;

@@ -1,12 +1,14 @@
 """What happens in the world of scenario.toml: first what should, then as much as can go wrong."""
 
 import contextlib
+import os
 import resource
+import signal
 import socket
 import ssl
 import time
 
-from harness import PASSWORD, wait_until
+from harness import PASSWORD, resolvers_of, wait_until
 from software import PORTS
 from xmpp_client import AuthenticationFailed, Client, StreamClosed
 
@@ -150,6 +152,9 @@ def operator_errs(lab, seen, fires):
         host.pause()
         time.sleep(0.6)
         host.resume()
+    for each in resolvers_of(host.process.pid):
+        os.kill(each, signal.SIGKILL)
+    seen('comity_dns_resolver_restarts_total{instance="c"} == 1')
     _certificate_until(lab, host, days=10)
     fires("ComityCertificateExpiresSoon")
     _too_many_connect(host, fires)

@@ -78,12 +78,39 @@ def assert_chat(a, b, count=3):
             raise AssertionError(f"{sender.jid} sent {bodies}, {recipient.jid} got {got}")
 
 
-def free_ports(count):
-    """Distinct loopback ports that are free at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
+def status_of(pid):
     try:
-        for each in sockets:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def children_of(pid):
+    return [int(each) for each in os.listdir("/proc") if each.isdigit() and status_of(each).get("PPid") == str(pid)]
+
+
+def resolvers_of(daemon):
+    """The processes that resolve names for a comityd, by its process id."""
+    return [pid for starter in children_of(daemon) for pid in children_of(starter)
+            if status_of(pid).get("Name") == "comity-resolver"]
+
+
+_given = set()  # ports of this process's tests, which take them at a time of their own
+
+
+def free_ports(count):
+    """Distinct loopback ports that are free at this moment, and were not given before."""
+    sockets = []
+    try:
+        while len(sockets) < count:
+            each = socket.socket()
             each.bind(("127.0.0.1", 0))
+            if each.getsockname()[1] in _given:
+                each.close()
+            else:
+                _given.add(each.getsockname()[1])
+                sockets.append(each)
         return [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

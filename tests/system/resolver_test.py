@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import PATIENCE, SANITIZED, Server, assert_chat, wait_until
+from harness import PATIENCE, SANITIZED, Server, assert_chat, children_of, resolvers_of, status_of, wait_until
 
 NXDOMAIN = 3
 
@@ -24,7 +24,7 @@ class NameServer:
         self.socket.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1@{self.socket.getsockname()[1]}"
         self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.held = 0
+        self.held = set()  # the names it says nothing of
         self.thread.start()
 
     def serve(self):
@@ -33,33 +33,16 @@ class NameServer:
                 query, peer = self.socket.recvfrom(4096)
             except OSError:
                 return
-            if b"slow" in query.lower():
-                self.held += 1
-                continue
             end = 12
             while query[end]:
                 end += query[end] + 1
+            if b"slow" in query.lower():
+                self.held.add(query[12:end].lower())
+                continue
             self.socket.sendto(query[:2] + struct.pack(">HHHHH", 0x8180 | NXDOMAIN, 1, 0, 0, 0) + query[12:end + 5], peer)
 
     def close(self):
         self.socket.close()
-
-
-def status_of(pid):
-    try:
-        lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return {}
-    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-
-
-def children_of(pid):
-    return [int(each) for each in os.listdir("/proc") if each.isdigit() and status_of(each).get("PPid") == str(pid)]
-
-
-def resolvers_of(server):
-    return [pid for starter in children_of(server.pid) for pid in children_of(starter)
-            if status_of(pid).get("Name") == "comity-resolver"]
 
 
 class ResolverProcess(unittest.TestCase):
@@ -70,7 +53,7 @@ class ResolverProcess(unittest.TestCase):
             "s2s": {"enabled": True}, "dns": {"servers": [self.names.address], "trust_anchors": [], "timeout": "5s"}}))
 
     def resolver(self):
-        found = resolvers_of(self.server)
+        found = resolvers_of(self.server.pid)
         self.assertEqual(len(found), 1)
         return found[0]
 
@@ -86,10 +69,12 @@ class ResolverProcess(unittest.TestCase):
         for turn in range(3):
             in_flight = [threading.Thread(target=self.explain, args=(f"slow{turn}-{number}.example",))
                          for number in range(4)]
-            held = self.names.held
+            held = len(self.names.held)
             for each in in_flight:
                 each.start()
-            wait_until(lambda: self.names.held >= held + 4, "lookups are under way")
+            # All of them, both services of each: one that asks the next process instead would have that take the
+            # name server for dead.
+            wait_until(lambda: len(self.names.held) == held + 8, "lookups are under way")
             before = self.resolver()
             os.kill(before, signal.SIGKILL)
             begun = time.monotonic()
@@ -156,7 +141,7 @@ class ResolverProcess(unittest.TestCase):
         self.server.settings["dns"]["servers"] = [other.address]
         self.server.write_config()
         self.server.ctl("reload")
-        wait_until(lambda: resolvers_of(self.server) not in ([], [before]) and len(resolvers_of(self.server)) == 1,
+        wait_until(lambda: resolvers_of(self.server.pid) not in ([], [before]) and len(resolvers_of(self.server.pid)) == 1,
                    "another process resolves")
         self.names.close()
         self.assertIn("NXDOMAIN", self.explain("after.example").upper())
