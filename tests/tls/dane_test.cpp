@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <chrono>
 
 #include "dns/answer.hpp"
 #include "fakes/certificate_builder.hpp"
@@ -380,7 +381,9 @@ TEST_F(Dane, IsJudgedAtTheTimeGiven) {
   const auto peer = fakes::presented(leaf_, {intermediate_});
   const auto good = judge_dane(peer, ta, names, *trust_, {});
   ASSERT_TRUE(good.expires);
-  EXPECT_EQ(chain_problem::expired, judge_dane(peer, ta, names, *trust_, {.now = *good.expires}).problem);
+  // Later than both ends, which are a second apart where the two were made in different seconds.
+  const auto later = *good.expires + std::chrono::minutes{1};
+  EXPECT_EQ(chain_problem::expired, judge_dane(peer, ta, names, *trust_, {.now = later}).problem);
 }
 
 }  // namespace
