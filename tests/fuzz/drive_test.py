@@ -22,6 +22,7 @@ echo 'a.cpp:7: this does not hold'
 echo "artifact_prefix='x'; Test unit written to $made"
 exit 77
 """
+BREAKS_BEYOND = BREAKS.replace("for each;", 'case "$*" in *-runs=0*) exit 0 ;; esac\nfor each;')
 
 
 class Driving(unittest.TestCase):
@@ -51,7 +52,7 @@ class Driving(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertRegex(ran.stdout, r"(?m)^one +9 .* 7 +2 +-$")
         figures = json.loads((self.tree / "summary" / "fuzz.json").read_text(encoding="utf-8"))["fuzz"]
-        self.assertEqual(figures, {"targets": 2, "failed": 0, "executions": 18, "features": 14})
+        self.assertEqual(figures, {"targets": 2, "failed": 0, "findings": 0, "executions": 18, "features": 14})
 
     def test_what_does_not_hold_fails_with_its_input_and_how_to_see_it_again(self):
         self.target("good", HOLDS)
@@ -63,6 +64,19 @@ class Driving(unittest.TestCase):
         kept = (self.tree / "found" / "failures" / "bad-crash-1").resolve()
         self.assertIn(f"bad_fuzz {kept}", ran.stdout)
         self.assertEqual(kept.read_text(encoding="utf-8"), "x")
+
+    def test_what_is_found_is_told_where_the_corpus_decides(self):
+        self.target("good", HOLDS)
+        self.target("bad", BREAKS_BEYOND)
+        ran = self.drive("--replay-decides")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("a.cpp:7: this does not hold", ran.stdout)
+        figures = json.loads((self.tree / "summary" / "fuzz.json").read_text(encoding="utf-8"))["fuzz"]
+        self.assertEqual((figures["failed"], figures["findings"]), (0, 1))
+        self.target("worse", BREAKS)
+        ran = self.drive("--replay-decides")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("failed: worse", ran.stderr)
 
     def test_a_target_that_is_not_there_is_named(self):
         self.target("good", HOLDS)
