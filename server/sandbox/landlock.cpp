@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "server/descriptor.hpp"
+
 namespace comity::sandbox {
 namespace {
 
@@ -43,22 +45,6 @@ constexpr std::uint64_t net_all = bit(0) | bit(1), net_connect = bit(1);
 constexpr std::uint64_t of_files = write_file | read_file | truncate;  // and not of folders alone
 constexpr std::uint64_t reading = read_file | read_folder;
 constexpr std::uint64_t writing = reading | write_file | remove_file | make_file | make_socket | truncate;
-
-class descriptor {
-public:
-  explicit descriptor(long number) noexcept : number_{static_cast<int>(number)} {}
-  ~descriptor() {
-    if (number_ >= 0) {
-      ::close(number_);
-    }
-  }
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  [[nodiscard]] int number() const noexcept { return number_; }
-
-private:
-  int number_;
-};
 
 std::string error_text() {
   return std::generic_category().message(errno);
@@ -95,7 +81,7 @@ std::expected<void, std::string> confine_to(const reach& r) {
   const bool ports = version >= knows_net && r.tcp_ports;
   judged.net = ports ? net_all : 0;
   const auto size = version >= knows_net ? sizeof judged : sizeof judged.files;
-  const descriptor rules{::syscall(create_ruleset, &judged, size, 0)};
+  const descriptor rules{static_cast<int>(::syscall(create_ruleset, &judged, size, 0))};
   if (rules.number() < 0) {
     return std::unexpected{"Landlock: " + error_text()};
   }

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "server/descriptor.hpp"
+
 namespace comity::setup {
 
 namespace {
@@ -20,22 +22,6 @@ std::unexpected<std::string> failed(std::string_view what, const std::filesystem
   return std::unexpected{"cannot " + std::string{what} + " " + path.string() + ": " +
                          std::generic_category().message(error)};
 }
-
-class descriptor {
-public:
-  explicit descriptor(int number) noexcept : number_{number} {}
-  ~descriptor() {
-    if (number_ >= 0) {
-      ::close(number_);
-    }
-  }
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  [[nodiscard]] int number() const noexcept { return number_; }
-
-private:
-  int number_;
-};
 
 bool write_all(int to, std::string_view content) {
   while (!content.empty()) {

@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "server/descriptor.hpp"
+
 namespace comity::storage {
 
 namespace {
@@ -18,10 +20,8 @@ constexpr int busy_milliseconds = 5000;  // another process (comityctl) may be w
 /// Sees that a new name in the folder outlives a power cut.
 bool sync_folder_of(const std::filesystem::path& file) {
   const auto folder = file.parent_path();
-  const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  return synced;
+  const descriptor opened{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  return opened.number() >= 0 && ::fsync(opened.number()) == 0;
 }
 
 /// Makes a database with no tables. It gets its name once it is whole and on disk, so that one which is found empty has
