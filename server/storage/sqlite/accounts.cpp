@@ -1,0 +1,78 @@
+#include "server/storage/sqlite/accounts.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace comity::storage {
+
+namespace {
+
+std::string_view name_of(tls::hash h) {
+  switch (h) {
+    case tls::hash::sha1:
+      return "sha-1";
+    case tls::hash::sha256:
+      return "sha-256";
+    case tls::hash::sha512:
+      return "sha-512";
+  }
+  return {};
+}
+
+std::optional<tls::hash> hash_named(std::string_view name) {
+  for (const auto h : {tls::hash::sha1, tls::hash::sha256, tls::hash::sha512}) {
+    if (name_of(h) == name) {
+      return h;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::expected<bool, error> account_there(database& db, const jid& user) {
+  return db.prepare("SELECT 1 FROM accounts WHERE user=?").bind(user.text()).step();
+}
+
+std::expected<void, error> put_credentials(database& db, const jid& user, const credentials& c) {
+  if (auto gone = db.prepare("DELETE FROM credentials WHERE user=?").bind(user.text()).run(); !gone) {
+    return gone;
+  }
+  for (const auto& [hash, keys] : c.scram) {
+    auto put = db.prepare("INSERT INTO credentials VALUES (?,?,?,?,?,?)")
+                   .bind(user.text())
+                   .bind(name_of(hash))
+                   .bind_blob(keys.salt)
+                   .bind(static_cast<std::int64_t>(keys.iterations))
+                   .bind_blob(keys.stored_key)
+                   .bind_blob(keys.server_key)
+                   .run();
+    if (!put) {
+      return put;
+    }
+  }
+  return {};
+}
+
+std::expected<credentials, error> load_credentials(database& db, const jid& user) {
+  // One statement for a user who is there and one who is not: it takes as long (THREATS C2).
+  credentials found;
+  bool there = false;
+  auto q = db.prepare(
+      "SELECT hash, salt, iterations, stored_key, server_key FROM accounts LEFT JOIN credentials USING (user) "
+      "WHERE user=?");
+  q.bind(user.text());
+  for (auto row = q.step(); !row || *row; row = q.step()) {
+    if (!row) {
+      return std::unexpected{row.error()};
+    }
+    there = true;
+    if (const auto hash = hash_named(q.text(0))) {
+      found.scram[*hash] = {q.text(1), static_cast<std::uint32_t>(q.number(2)), q.text(3), q.text(4)};
+    }
+  }
+  return there ? std::expected<credentials, error>{std::move(found)} : std::unexpected{error::not_found};
+}
+
+}  // namespace comity::storage
