@@ -2,8 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <asio.hpp>
-#include <asio/experimental/as_tuple.hpp>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -14,24 +15,88 @@ namespace comity::connection {
 
 namespace {
 
-thread_local const loop* running = nullptr;
+thread_local loop* running = nullptr;
 
 /// With nothing armed on the wheel the loop still wakes this often, to measure how late it is.
 constexpr std::chrono::milliseconds idle_beat{1000};
+
+/// A list that a burst has made longer is not kept for the next one.
+constexpr std::size_t kept_tasks = 4096;
+
+void empty(std::vector<task>& done) {
+  done.clear();
+  if (done.capacity() > kept_tasks) {
+    done.shrink_to_fit();
+  }
+}
 
 }  // namespace
 
 struct loop::state {
   explicit state(loop& l) : self{l} {}
 
-  void drain_inbox() {
-    std::vector<task> now;
+  /// What this loop has for another one.
+  struct batch {
+    loop* to;
+    std::vector<task> tasks;
+  };
+
+  /// Takes all of `posted`, and leaves room for the next in it. Any thread.
+  void take_in(std::vector<task>& posted) {
+    bool wake = false;
     {
       const std::lock_guard lock{inbox_lock};
-      now.swap(inbox);
+      wake = inbox.empty();
+      if (wake) {
+        inbox.swap(posted);
+      } else {
+        std::ranges::move(posted, std::back_inserter(inbox));
+      }
     }
-    for (auto& t : now) {
-      t();
+    empty(posted);
+    if (wake) {
+      drain_soon();
+    }
+  }
+
+  /// Asio wakes the loop where it sleeps, and only there.
+  void drain_soon() {
+    asio::post(context, [this] { drain_inbox(); });
+  }
+
+  void drain_inbox() {
+    {
+      const std::lock_guard lock{inbox_lock};
+      draining.swap(inbox);
+    }
+    turn([this] {
+      for (auto& t : draining) {
+        t();
+      }
+    });
+    empty(draining);
+  }
+
+  void add_to_batch(loop& to, task t) {
+    auto at = std::ranges::find(batches, &to, &batch::to);
+    if (at == batches.end()) {
+      at = batches.insert(at, {.to = &to, .tasks = {}});
+    }
+    at->tasks.push_back(std::move(t));
+    if (at->tasks.size() == full_batch) {
+      to.state_->take_in(at->tasks);
+    } else if (!std::exchange(batched, true)) {
+      schedule_turn_end();
+    }
+  }
+
+  void hand_over_batches() {
+    if (std::exchange(batched, false)) {
+      for (auto& b : batches) {
+        if (!b.tasks.empty()) {
+          b.to->state_->take_in(b.tasks);
+        }
+      }
     }
   }
 
@@ -44,20 +109,36 @@ struct loop::state {
     });
   }
 
-  /// What the sockets of one turn give to be written goes out with its end, without another round through Asio.
   void take_ready() {
+    turn([this] {
+      for (const auto& e : sockets.ready()) {
+        told(e.id, e.readable, e.writable);
+      }
+    });
+  }
+
+  /// What `all_of_it` gives to be written, and to other loops, goes out with its end, without another round through
+  /// Asio.
+  template <typename Work>
+  void turn(Work all_of_it) {
     const bool scheduled = std::exchange(turn_end_scheduled, true);
-    for (const auto& e : sockets.ready()) {
-      told(e.id, e.readable, e.writable);
-    }
+    all_of_it();
     turn_end_scheduled = scheduled;
-    if (!scheduled && !turn_end.empty()) {
+    if (!scheduled && (batched || !turn_end.empty())) {
       run_turn_end();
+    }
+  }
+
+  void schedule_turn_end() {
+    if (!std::exchange(turn_end_scheduled, true)) {
+      // Behind everything that is ready now: Asio runs handlers in the order in which they became ready.
+      asio::post(context, [this] { run_turn_end(); });
     }
   }
 
   void run_turn_end() {
     turn_end_scheduled = false;
+    hand_over_batches();  // first, so that others begin while this loop writes
     std::vector<task> now;
     now.swap(turn_end);
     for (auto& t : now) {
@@ -94,6 +175,10 @@ struct loop::state {
   timer_wheel wheel{timer_wheel::clock::now()};
   std::mutex inbox_lock;
   std::vector<task> inbox;
+  std::vector<task> draining;  // of the inbox, while it runs
+  std::vector<batch> batches;  // by loop that anything was ever posted to
+  bool batching = false;
+  bool batched = false;  // a batch has to go over with the end of the turn
   std::vector<task> turn_end;
   bool turn_end_scheduled = false;
   poller sockets;
@@ -134,7 +219,15 @@ void loop::arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline) {
   }
 }
 
+void loop::batch_posts() noexcept {
+  state_->batching = true;
+}
+
 void loop::post(task t) {
+  if (running != nullptr && running != this && running->state_->batching) {
+    running->state_->add_to_batch(*this, std::move(t));
+    return;
+  }
   bool wake = false;
   {
     const std::lock_guard lock{state_->inbox_lock};
@@ -142,16 +235,13 @@ void loop::post(task t) {
     state_->inbox.push_back(std::move(t));
   }
   if (wake) {
-    asio::post(state_->context, [s = state_.get()] { s->drain_inbox(); });
+    state_->drain_soon();
   }
 }
 
 void loop::at_turn_end(task t) {
   state_->turn_end.push_back(std::move(t));
-  if (!std::exchange(state_->turn_end_scheduled, true)) {
-    // Behind everything that is ready now: Asio runs handlers in the order in which they became ready.
-    asio::post(state_->context, [s = state_.get()] { s->run_turn_end(); });
-  }
+  state_->schedule_turn_end();
 }
 
 bool loop::in_this_thread() const noexcept {
@@ -162,6 +252,7 @@ void loop::run() {
   running = this;
   state_->start_beat();
   state_->context.run();
+  state_->hand_over_batches();
   running = nullptr;
 }
 

@@ -2,7 +2,7 @@
 //
 // A connection lives and dies on one loop; so does the state of each account (its "home", chosen by its bare JID), so
 // no lock guards either. What crosses goes through post(): an inbox that is emptied whole once a turn, one wake-up for
-// all.
+// all. Where a loop batches its posts, what one of its turns has for another loop goes over as one.
 #pragma once
 
 #include <chrono>
@@ -46,16 +46,22 @@ public:
 
   /// Runs `t` on this loop's thread, in the order of posting from any one thread; at once never. Any thread.
   void post(task t);
+  /// From now on, what this loop's thread posts to another loop waits for the end of the turn that posted it, or for a
+  /// batch to be full: one lock and at most one wake-up for all of it, none where that loop is awake. Nothing that runs
+  /// here may then wait for another loop. Those loops outlive run(). Before run().
+  void batch_posts() noexcept;
+  /// So many tasks go over before the turn has ended: the other loop may have nothing to do meanwhile.
+  static constexpr std::size_t full_batch = 64;
   /// Runs `t` at the end of the present turn of the loop, after everything ready has been read: where output that piled
   /// up in the turn is written in one go. Loop thread only.
   void at_turn_end(task t);
   [[nodiscard]] bool in_this_thread() const noexcept;
 
-  /// Runs until stop(), on the calling thread.
+  /// Runs until stop(), on the calling thread. What its last turn posted to other loops is with them when it returns.
   void run();
   /// Any thread.
   void stop();
-  /// Drops what was posted and never ran, and with it what that owns. After run().
+  /// Drops what was posted and never ran, and with it what that owns. After run(), here and on every other loop.
   void forget_posted();
 
 private:

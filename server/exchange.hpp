@@ -123,6 +123,8 @@ private:
 
   void outbound(account& who, bound_resource& sender, const stanza_ref&);
   void outbound_iq(account& who, const stanza_ref&);
+  [[nodiscard]] bool delivered_at_once(account& who, const stanza_ref&);
+  void arrived(const stanza_ref&, std::shared_ptr<receipt> held);
   void inbound(account& who, const stanza_ref&);
   job<void> inbound_after_loading(account& who, stanza_ref);
   void inbound_from_blocked(const stanza& s);

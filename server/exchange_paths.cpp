@@ -119,15 +119,37 @@ void exchange::route(const stanza_ref& s) {
     return;
   }
   if (auto* who = find(to.bare_text())) {
-    if (s->kind() == stanza_kind::message && !who->active && !who->resources.empty() && who->blocked == nullptr) {
-      // The path that most stanzas take: nothing to wait for, nothing to allocate. Storing for later is work.
-      if (deliver_message(s->type(), who->condition(), who->form_of(to)) != message_action::store_offline) {
-        message::inbound(*this, *who, s);
-        return;
-      }
+    if (!delivered_at_once(*who, s)) {
+      run(*who, inbound_work{.self = this, .s = s, .held = receipt_of(*s)});
     }
+    return;
   }
-  at_home(to, inbound_work{.self = this, .s = s, .held = receipt_of(*s)});
+  // What goes to another loop is kept small enough for a task to hold it without an allocation.
+  if (auto held = receipt_of(*s)) {
+    with_.homes.at_home(to, [this, s = s, held = std::move(held)]() mutable { arrived(s, std::move(held)); });
+  } else {
+    with_.homes.at_home(to, [this, s = s] { arrived(s, nullptr); });
+  }
+}
+
+/// The path that most stanzas take: nothing to wait for, nothing to allocate. Storing for later is work.
+bool exchange::delivered_at_once(account& who, const stanza_ref& s) {
+  if (s->kind() != stanza_kind::message || who.active || who.resources.empty() || who.blocked != nullptr ||
+      deliver_message(s->type(), who.condition(), who.form_of(s->to())) == message_action::store_offline) {
+    return false;
+  }
+  message::inbound(*this, who, s);
+  return true;
+}
+
+/// At the recipient's home, which is where the sender's is or another loop.
+void exchange::arrived(const stanza_ref& s, std::shared_ptr<receipt> held) {
+  const jid& to = s->to();
+  auto* const known = find(to.bare_text());
+  if (known != nullptr && !held && delivered_at_once(*known, s)) {
+    return;
+  }
+  run(known != nullptr ? *known : open(to.bare()), inbound_work{.self = this, .s = s, .held = std::move(held)});
 }
 
 void exchange::refuse(const stanza& request, stanza_condition why) {

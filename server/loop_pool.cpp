@@ -29,6 +29,7 @@ loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) : 
   std::vector<connection::loop_connections*> each;
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<connection::loop>(i, metrics.cell(i)));
+    loops_.back()->batch_posts();
     connections_.push_back(std::make_unique<connection::loop_connections>(*loops_.back()));
     each.push_back(connections_.back().get());
   }
@@ -78,7 +79,7 @@ void loop_pool::settle() {
   for (unsigned round = 0; round < rounds_to_settle; ++round) {
     std::latch all{static_cast<std::ptrdiff_t>(loops_.size())};
     for (auto& l : loops_) {
-      l->post([&all] { all.count_down(); });
+      l->post([&all, &l] { l->at_turn_end([&all] { all.count_down(); }); });  // behind what it has posted to others
     }
     all.wait();
   }
@@ -100,8 +101,8 @@ void loop_pool::stop() {
   }
 }
 
-void loop_pool::at_home(const jid& bare_user, std::move_only_function<void()> work) {
-  auto& home = *loops_[home_of(bare_user)];
+void loop_pool::at_home(const jid& user, std::move_only_function<void()> work) {
+  auto& home = *loops_[home_of(user)];
   if (home.in_this_thread()) {
     work();
   } else {
@@ -109,8 +110,8 @@ void loop_pool::at_home(const jid& bare_user, std::move_only_function<void()> wo
   }
 }
 
-std::size_t loop_pool::home_of(const jid& bare_user) const {
-  return std::hash<std::string_view>{}(bare_user.bare_text()) % loops_.size();
+std::size_t loop_pool::home_of(const jid& user) const {
+  return std::hash<std::string_view>{}(user.bare_text()) % loops_.size();
 }
 
 void loop_pool::after(const jid& bare_user, std::chrono::milliseconds wait, std::move_only_function<void()> work) {

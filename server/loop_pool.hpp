@@ -51,7 +51,7 @@ public:
   /// Ends the threads, then the connections that were left. Control thread; the router must still be there.
   void stop();
 
-  void at_home(const jid& bare_user, std::move_only_function<void()> work) override;
+  void at_home(const jid& user, std::move_only_function<void()> work) override;
   void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) override;
   void send(connection::session_ref to, stanza_ref) override;
   void say(connection::session_ref, std::string element) override;
@@ -61,7 +61,7 @@ public:
 private:
   struct delayed;
   using delayed_work = std::list<std::unique_ptr<delayed>>;
-  [[nodiscard]] std::size_t home_of(const jid& bare_user) const;
+  [[nodiscard]] std::size_t home_of(const jid& user) const;
 
   std::vector<std::unique_ptr<connection::loop>> loops_;
   std::vector<delayed_work> delayed_;  // by loop, whose thread alone uses it

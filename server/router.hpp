@@ -47,9 +47,9 @@ public:
 class homes {
 public:
   virtual ~homes() = default;
-  /// Runs `work` on the home loop of that user; in the order of calling from any one thread. Runs it at once, before
-  /// returning, when called on that loop. Any thread.
-  virtual void at_home(const jid& bare_user, std::move_only_function<void()> work) = 0;
+  /// Runs `work` on the home loop of the user with that address; in the order of calling from any one thread. Runs it
+  /// at once, before returning, when called on that loop. Any thread.
+  virtual void at_home(const jid& user, std::move_only_function<void()> work) = 0;
   /// The same after that time, and never before this call has returned. On the home loop alone.
   virtual void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) = 0;
 };

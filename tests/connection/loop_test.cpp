@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <array>
 #include <asio.hpp>
 #include <latch>
 #include <thread>
@@ -103,6 +105,183 @@ TEST_F(Loop, KeepsTheOrderOfEachThread) {
   for (const auto& [w, i] : got) {
     ASSERT_EQ(next.at(static_cast<std::size_t>(w))++, i);
   }
+}
+
+// --- what goes to other loops (DESIGN "Threads and ownership") -------------------------------------------------------
+
+class LoopBatches : public Loop {
+protected:
+  LoopBatches() { loop_.batch_posts(); }
+  /// Runs `work` as part of a turn of the loop, and ends it.
+  void in_a_turn(std::function<void()> work) {
+    loop_.context().restart();
+    loop_.post([this, work = std::move(work)] {
+      work();
+      loop_.stop();
+    });
+    loop_.run();
+  }
+  void post_there(int number) {
+    there_.post([this, number] { done_.push_back(number); });
+  }
+  /// How often the other loop was woken until now; it runs what it was woken for.
+  std::size_t wakes() {
+    there_.context().restart();
+    return there_.context().poll();
+  }
+  loop there_{1, metrics_.cell(0)};
+};
+
+TEST_F(LoopBatches, GoOverAtTheEndOfTheTurnInOrderWithOneWake) {
+  in_a_turn([this] {
+    for (int i = 0; i < 3; ++i) {
+      post_there(i);
+    }
+    EXPECT_EQ(0U, wakes());
+  });
+  EXPECT_EQ(1U, wakes());
+  EXPECT_THAT(done_, ElementsAre(0, 1, 2));
+}
+
+TEST_F(LoopBatches, WakeNobodyWhoIsToRunAlready) {
+  in_a_turn([this] { post_there(1); });
+  in_a_turn([this] { post_there(2); });
+  post_there(3);  // from no loop
+  EXPECT_EQ(1U, wakes());
+  EXPECT_THAT(done_, ElementsAre(1, 2, 3));
+  EXPECT_EQ(0U, wakes());
+}
+
+TEST_F(LoopBatches, GoOverBeforeTheTurnWritesItsOutput) {
+  in_a_turn([this] {
+    loop_.at_turn_end([this] {
+      EXPECT_EQ(1U, wakes());
+      done_.push_back(2);
+    });
+    post_there(1);
+  });
+  EXPECT_THAT(done_, ElementsAre(1, 2));
+}
+
+TEST_F(LoopBatches, GoOverWithinTheTurnWhereTheyAreFull) {
+  const auto full = static_cast<int>(loop::full_batch);
+  in_a_turn([&] {
+    for (int i = 0; i < full - 1; ++i) {
+      post_there(i);
+    }
+    EXPECT_EQ(0U, wakes());
+    post_there(full - 1);
+    EXPECT_EQ(1U, wakes());
+    EXPECT_THAT(done_, SizeIs(loop::full_batch));
+    post_there(full);
+    EXPECT_EQ(0U, wakes());
+  });
+  EXPECT_EQ(1U, wakes());
+  ASSERT_THAT(done_, SizeIs(loop::full_batch + 1));
+  EXPECT_TRUE(std::ranges::is_sorted(done_));
+}
+
+TEST_F(LoopBatches, OfWhatRunsOutsideATurnGoOverToo) {
+  asio::post(loop_.context(), [this] { post_there(1); });  // as a timer, or an answer from another thread
+  asio::post(loop_.context(), [this] { post_there(2); });
+  loop_.post([this] { loop_.at_turn_end([this] { loop_.at_turn_end([this] { loop_.stop(); }); }); });
+  loop_.run();
+  EXPECT_EQ(1U, wakes());
+  EXPECT_THAT(done_, ElementsAre(1, 2));
+}
+
+TEST_F(LoopBatches, OfTheEndOfATurnGoOverWithTheNext) {
+  loop_.post([this] {
+    loop_.at_turn_end([this] {
+      post_there(1);
+      loop_.at_turn_end([this] {
+        EXPECT_EQ(1U, wakes());
+        loop_.stop();
+      });
+    });
+  });
+  loop_.run();
+  EXPECT_THAT(done_, ElementsAre(1));
+}
+
+TEST_F(LoopBatches, OfTheLastTurnAreThereWhenTheLoopHasStopped) {
+  const auto owned = std::make_shared<int>(0);
+  in_a_turn([&] { there_.post([this, owned] { done_.push_back(1); }); });
+  EXPECT_EQ(2, owned.use_count());
+  there_.forget_posted();
+  EXPECT_EQ(1, owned.use_count());
+  EXPECT_THAT(done_, IsEmpty());
+}
+
+TEST_F(LoopBatches, AreNoneOfALoopThatWaitsForOthers) {
+  there_.post([&] {  // this one batches nothing, as the control thread's
+    loop_.post([this] { done_.push_back(1); });
+    EXPECT_EQ(1U, loop_.context().poll());
+    there_.stop();
+  });
+  there_.run();
+  EXPECT_THAT(done_, ElementsAre(1));
+}
+
+// Each of three loops posts to both others from within its turns, while other threads post too and the loops are
+// stopped one after another: what each got of another is in order, and nothing outlives what was forgotten.
+TEST_F(LoopBatches, KeepTheirOrderBetweenThreadsAndLeaveNothingBehind) {
+  constexpr int count = 3;
+  constexpr int each = 2000;
+  constexpr int ahead = 32;  // of what is under way between two loops
+  const auto owned = std::make_shared<int>(0);
+  std::array<std::array<int, count + 1>, count> next{};  // by receiver, whose thread alone uses it, and sender
+  std::latch all_through{count * (count - 1)};
+  std::array<std::unique_ptr<loop>, count> loops;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    loops.at(i) = std::make_unique<loop>(i, metrics_.cell(0));
+    loops.at(i)->batch_posts();
+  }
+  const auto send = [&](std::size_t from, std::size_t to, int number) {
+    loops.at(to)->post([&, owned, from, to, number] {
+      auto& expected = next.at(to).at(from);
+      EXPECT_EQ(expected, number) << from << " to " << to;
+      expected = number + 1;
+      if (expected == each && from != count) {
+        all_through.count_down();
+      }
+    });
+  };
+  std::function<void(std::size_t, int)> go_on = [&](std::size_t me, int number) {
+    for (const int end = std::min(number + ahead, each); number < end; ++number) {
+      for (std::size_t to = 0; to < count; ++to) {
+        if (to != me) {
+          send(me, to, number);
+        }
+      }
+    }
+    if (number < each) {
+      loops.at(me)->post([&go_on, me, number] { go_on(me, number); });
+    }
+  };
+  std::vector<std::thread> running;
+  for (std::size_t i = 0; i < count; ++i) {
+    loops.at(i)->post([&go_on, i] { go_on(i, 0); });
+    running.emplace_back([&loops, i] { loops.at(i)->run(); });
+  }
+  std::jthread outsider{[&] {
+    for (int number = 0; number < each; ++number) {
+      send(count, static_cast<std::size_t>(number) % count, number / count);
+    }
+  }};
+  all_through.wait();
+  for (std::size_t i = 0; i < count; ++i) {  // what it still posts may find the other one stopped
+    loops.at(i)->post([&send, i] { send(i, (i + 1) % count, each); });
+    loops.at(i)->stop();
+  }
+  outsider.join();
+  for (auto& thread : running) {
+    thread.join();
+  }
+  for (auto& l : loops) {
+    l->forget_posted();
+  }
+  EXPECT_EQ(1, owned.use_count());
 }
 
 struct entry final : timer_wheel::entry {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,7 +39,7 @@ public:
   }
 
   void at_home(const jid& user, std::move_only_function<void()> work) override {
-    auto& home = *loops_[std::hash<jid>{}(user) % loops_.size()];
+    auto& home = *loops_[std::hash<std::string_view>{}(user.bare_text()) % loops_.size()];
     if (home.thread.get_id() == std::this_thread::get_id()) {
       work();
     } else {
