@@ -101,51 +101,89 @@ bool read_back(std::string_view bytes, xml::document& into) {
 }
 
 // How many octets an attribute value takes.
-std::size_t written_size(std::string_view value) {
-  constexpr std::string_view replaced = "&<>'\"\r\n\t";
-  if (value.find_first_of(replaced) == std::string_view::npos) {
-    return value.size();
+std::uint32_t written_size(std::string_view value) {
+  const auto replaced = [](char c) {
+    return c == '&' || c == '<' || c == '>' || c == '\'' || c == '"' || c == '\r' || c == '\n' || c == '\t';
+  };
+  if (std::ranges::none_of(value, replaced)) {
+    return static_cast<std::uint32_t>(value.size());
   }
   std::string written;
   xml::append_attribute_value(written, value);
-  return written.size();
+  return static_cast<std::uint32_t>(written.size());
 }
 
 }  // namespace
 
 // What makes stanzas: the one place beside the builder that fills their members.
 struct stanza_making {
-  // With its count in one allocation, which wants a constructor that anybody may call.
-  struct open_stanza final : stanza {
-    open_stanza() = default;
-    explicit open_stanza(const stanza& other) : stanza{other} {}
+  // All that is the stanza's own, and readdressed ones, which share most of it. In one allocation with their counts,
+  // which wants constructors that anybody may call.
+  struct whole final : stanza, stanza::content {
+    whole() {
+      content_ = this;
+      to_ = &address;
+    }
+    content& shared() noexcept { return *this; }
+    jid address;
   };
-  static std::shared_ptr<stanza> empty() { return std::make_shared<open_stanza>(); }
-  static std::shared_ptr<stanza> copy(const stanza& s) { return std::make_shared<open_stanza>(s); }
+  struct copy final : stanza {
+    explicit copy(const content& of) : shared{of.shared_from_this()}, address{jid{}} { content_ = shared.get(); }
+    std::shared_ptr<const content> shared;
+    addressee address;
+  };
+  struct group {
+    struct member final : stanza {
+      void set(const content& of, addressee_ref whom) {
+        content_ = &of;
+        to = std::move(whom);
+        address(*this, *to);
+      }
+      addressee_ref to;
+    };
+    std::shared_ptr<const stanza::content> shared;
+    std::array<member, stanza::at_once> members;
+  };
+  static std::shared_ptr<whole> empty() { return std::make_shared<whole>(); }
+  static stanza_ref copied(const stanza& s, const jid& to) {
+    auto made = std::make_shared<copy>(*s.content_);
+    made->address = addressee{to};
+    address(*made, made->address);
+    return made;
+  }
+  static void copied(const stanza& s, std::span<const addressee_ref> to, std::span<stanza_ref> into) {
+    const auto made = std::make_shared<group>();
+    made->shared = s.content_->shared_from_this();
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      auto& member = made->members.at(i);
+      member.set(*made->shared, to[i]);
+      into[i] = stanza_ref{made, &member};
+    }
+  }
 
   // All that is told by the element itself. False where it is no stanza.
-  static bool read(stanza& s, xml::element root) {
+  static bool read(stanza::content& s, xml::element root) {
     const auto kind = kind_of(root.name());
     if (!kind) {
       return false;
     }
-    s.kind_ = *kind;
+    s.kind = *kind;
     std::optional<std::string_view> type;
     for (std::size_t i = 0; i < root.attribute_count(); ++i) {
       const auto a = root.attribute_at(i);
       if (a.ns.empty() && a.name == "type") {
         type = a.value;
       } else if (a.ns.empty() && a.name == "id") {
-        s.id_ = a.value;
-        s.has_id_ = true;
+        s.id = a.value;
+        s.has_id = true;
       } else if (a.ns == xml::ns_xml && a.name == "lang") {
-        s.lang_ = a.value;
+        s.lang = a.value;
       }
     }
-    s.type_ = type_of(*kind, type);
-    s.flags_ = flags_of(*kind, root);
-    if (s.type_ == stanza_type::available) {
-      s.priority_ = priority_of(root);
+    s.type = type_of(*kind, type);
+    s.flags = flags_of(*kind, root);
+    if (s.type == stanza_type::available) {
+      s.priority = priority_of(root);
     }
     return true;
   }
@@ -159,19 +197,25 @@ struct stanza_making {
   }
 
   // All of it but `<kind`.
-  static void take_tail(stanza& s, std::string_view written) {
-    written.remove_prefix(1 + to_string(s.kind_).size());
+  static void take_tail(stanza::content& s, std::string_view written) {
+    written.remove_prefix(1 + to_string(s.kind).size());
     auto kept = std::make_shared_for_overwrite<char[]>(written.size());
     std::ranges::copy(written, kept.get());
-    s.tail_ = std::move(kept);
-    s.tail_size_ = static_cast<std::uint32_t>(written.size());
+    s.tail = std::move(kept);
+    s.tail_size = static_cast<std::uint32_t>(written.size());
   }
 
-  static void address(stanza& s, jid to) {
+  static void address(stanza& s, const jid& to, std::uint32_t written_size) noexcept {
     constexpr std::size_t around_to = std::string_view{" to=''"}.size();
-    s.to_ = std::move(to);
-    s.head_size_ = static_cast<std::uint32_t>(1 + to_string(s.kind_).size() +
-                                              (s.to_.empty() ? 0U : around_to + written_size(s.to_.text())));
+    s.to_ = &to;
+    s.plain_ = written_size == to.text().size();
+    s.head_size_ =
+        static_cast<std::uint32_t>(1 + to_string(s.kind()).size() + (to.empty() ? 0U : around_to)) + written_size;
+  }
+  static void address(stanza& s, const addressee& to) noexcept { address(s, to.address, to.written_size); }
+  static void address(whole& s, jid to) {
+    s.address = std::move(to);
+    address(s, s.address, written_size(s.address.text()));
   }
 
   // What stanzas are written in before their size is known: each thread has one, so that most take no memory for it.
@@ -195,26 +239,27 @@ struct stanza_making {
     parsed.rename_content(xml::ns_server, xml::ns_client);
     const xml::element root = parsed.root();
     auto s = empty();
-    if (!read(*s, root)) {
+    auto& shared = s->shared();
+    if (!read(shared, root)) {
       return nullptr;
     }
-    s->from_ = from;
+    shared.from = from;
     address(*s, std::move(to));
     auto& [written, w] = workshop::opened();
     open(w, root.name(), from);
     w.copy_attributes(root, {"from", "to"});
     w.copy_content(root);
     w.close();
-    take_tail(*s, written);
-    if (s->kind_ == stanza_kind::iq) {
-      s->document_ = std::make_shared<const xml::document>(std::move(parsed));
+    take_tail(shared, written);
+    if (shared.kind == stanza_kind::iq) {
+      shared.document = std::make_shared<const xml::document>(std::move(parsed));
     }
     return s;
   }
 
   static void mark(const stanza_ref& s, stanza_condition condition) {
     // Still ours alone: every caller has only just built it.
-    const_cast<stanza&>(*s).own_error_ = condition;  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    const_cast<stanza::content&>(*s->content_).own_error = condition;  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   }
 };
 
@@ -245,8 +290,8 @@ stanza_ref stanza::from_wire(std::string_view bytes) {
 }
 
 std::shared_ptr<const xml::document> stanza::document() const {
-  if (document_) {
-    return document_;
+  if (content_->document) {
+    return content_->document;
   }
   std::string bytes;
   wire(bytes);
@@ -257,32 +302,41 @@ std::shared_ptr<const xml::document> stanza::document() const {
   return parsed;
 }
 
+addressee::addressee(jid who) : address{std::move(who)}, written_size{comity::written_size(address.text())} {
+}
+
 stanza_ref stanza::readdressed(const jid& to) const {
-  auto s = stanza_making::copy(*this);
-  stanza_making::address(*s, to);
-  return s;
+  return stanza_making::copied(*this, to);
+}
+
+void stanza::readdressed(std::span<const addressee_ref> to, std::span<stanza_ref> into) const {
+  stanza_making::copied(*this, to, into);
 }
 
 void stanza::wire(std::string& out) const {
   out += '<';
-  out += to_string(kind_);
+  out += to_string(kind());
   wire_behind_name(out);
 }
 
 void stanza::wire_alone(std::string& out) const {
   out += '<';
-  out += to_string(kind_);
+  out += to_string(kind());
   out += declared_namespace;
   wire_behind_name(out);
 }
 
 void stanza::wire_behind_name(std::string& out) const {
-  if (!to_.empty()) {
+  if (!to_->empty()) {
     out += " to='";
-    xml::append_attribute_value(out, to_.text());
+    if (plain_) {
+      out += to_->text();
+    } else {
+      xml::append_attribute_value(out, to_->text());
+    }
     out += '\'';
   }
-  out.append(tail_.get(), tail_size_);
+  out.append(content_->tail.get(), content_->tail_size);
 }
 
 std::size_t stanza::wire_alone_size() const noexcept {
@@ -293,22 +347,22 @@ struct stanza_builder::state {
   state(stanza_kind kind, const jid& from) { stanza_making::open(out, to_string(kind), from); }
   std::string written;
   xml::writer out{written, xml::ns_client};
-  std::shared_ptr<stanza> made = stanza_making::empty();
+  std::shared_ptr<stanza_making::whole> made = stanza_making::empty();
 };
 
 stanza_builder::stanza_builder(stanza_kind kind, stanza_type type, const jid& from, const jid& to, std::string_view id,
                                std::string_view lang)
     : state_{std::make_unique<state>(kind, from)} {
-  stanza& s = *state_->made;
-  s.kind_ = kind;
-  s.type_ = type;
-  s.from_ = from;
-  stanza_making::address(s, to);
-  s.lang_ = lang;
+  auto& s = state_->made->shared();
+  s.kind = kind;
+  s.type = type;
+  s.from = from;
+  stanza_making::address(*state_->made, to);
+  s.lang = lang;
   // RFC 6120 §8.2.3: an IQ always has one, be it empty (§8.3.1 rule 3).
   if (!id.empty() || kind == stanza_kind::iq) {
-    s.id_ = id;
-    s.has_id_ = true;
+    s.id = id;
+    s.has_id = true;
     state_->out.attribute("id", id);
   }
   if (type != stanza_type::normal && type != stanza_type::available && type != stanza_type::invalid) {
@@ -325,19 +379,20 @@ xml::writer& stanza_builder::writer() noexcept {
 
 stanza_ref stanza_builder::finish() {
   state_->out.close();
-  auto s = std::move(state_->made);
-  stanza_making::take_tail(*s, state_->written);
+  const stanza_ref made = state_->made;
+  auto& s = std::exchange(state_->made, nullptr)->shared();
+  stanza_making::take_tail(s, state_->written);
   // What rules ask of content is read off the bytes themselves, so that it cannot differ from what is sent.
-  if (s->kind_ == stanza_kind::iq) {
-    s->document_ = s->document();  // kept, as with every IQ: handlers hold on to its elements
-  } else if (s->kind_ == stanza_kind::message || s->type_ == stanza_type::available) {
-    const auto parsed = s->document();
-    s->flags_ = flags_of(s->kind_, parsed->root());
-    if (s->type_ == stanza_type::available) {
-      s->priority_ = priority_of(parsed->root());
+  if (s.kind == stanza_kind::iq) {
+    s.document = made->document();  // kept, as with every IQ: handlers hold on to its elements
+  } else if (s.kind == stanza_kind::message || s.type == stanza_type::available) {
+    const auto parsed = made->document();
+    s.flags = flags_of(s.kind, parsed->root());
+    if (s.type == stanza_type::available) {
+      s.priority = priority_of(parsed->root());
     }
   }
-  return s;
+  return made;
 }
 
 stanza_ref error_reply(const stanza& request, stanza_condition condition, std::string_view text) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -56,8 +57,19 @@ class stanza;
 /// How stanzas are held everywhere: shared, never changed.
 using stanza_ref = std::shared_ptr<const stanza>;
 
+/// Whom stanzas are sent to again and again: an address with all that sending to it takes. Shared, never changed.
+struct addressee {
+  explicit addressee(jid);
+  jid address;
+  std::uint32_t written_size;  // of the address as an attribute's value
+};
+using addressee_ref = std::shared_ptr<const addressee>;
+
 class stanza {
 public:
+  stanza(const stanza&) = delete;
+  stanza& operator=(const stanza&) = delete;
+
   /// Makes a stanza out of a parsed one. `from` and `to` replace whatever the element carries; an empty jid leaves the
   /// attribute out. An IQ keeps its document (moved in), for its handler; other kinds are parsed again on demand.
   /// The root must be message, presence or iq; the caller has checked its namespace. A document in jabber:server is
@@ -67,30 +79,34 @@ public:
   /// Parses bytes in wire form (what wire() writes), as storage keeps them. nullptr when they are damaged.
   [[nodiscard]] static stanza_ref from_wire(std::string_view bytes);
 
-  [[nodiscard]] stanza_kind kind() const noexcept { return kind_; }
-  [[nodiscard]] stanza_type type() const noexcept { return type_; }
-  [[nodiscard]] const jid& from() const noexcept { return from_; }
-  [[nodiscard]] const jid& to() const noexcept { return to_; }
-  [[nodiscard]] const std::string& id() const noexcept { return id_; }  // "" where absent
-  [[nodiscard]] bool has_id() const noexcept { return has_id_; }
-  [[nodiscard]] const std::string& lang() const noexcept { return lang_; }
-  [[nodiscard]] stanza_flags flags() const noexcept { return flags_; }
+  [[nodiscard]] stanza_kind kind() const noexcept { return content_->kind; }
+  [[nodiscard]] stanza_type type() const noexcept { return content_->type; }
+  [[nodiscard]] const jid& from() const noexcept { return content_->from; }
+  [[nodiscard]] const jid& to() const noexcept { return *to_; }
+  [[nodiscard]] const std::string& id() const noexcept { return content_->id; }  // "" where absent
+  [[nodiscard]] bool has_id() const noexcept { return content_->has_id; }
+  [[nodiscard]] const std::string& lang() const noexcept { return content_->lang; }
+  [[nodiscard]] stanza_flags flags() const noexcept { return content_->flags; }
   /// Presence: the <priority/> of an available one, 0 where absent; nullopt where it is no integer from -128 to 127.
-  [[nodiscard]] std::optional<std::int8_t> priority() const noexcept { return priority_; }
+  [[nodiscard]] std::optional<std::int8_t> priority() const noexcept { return content_->priority; }
 
   /// The condition of an error that this server made (error_reply); nullopt for everything else.
-  [[nodiscard]] std::optional<stanza_condition> own_error() const noexcept { return own_error_; }
+  [[nodiscard]] std::optional<stanza_condition> own_error() const noexcept { return content_->own_error; }
 
   /// The parsed stanza, in jabber:client. For an IQ at once; for others parsed from the bytes anew at each call (keep
   /// the result).
   [[nodiscard]] std::shared_ptr<const xml::document> document() const;
 
-  /// The same stanza to somebody else: shares the tail.
+  /// The same stanza to somebody else: shares all but `to`.
   [[nodiscard]] stanza_ref readdressed(const jid& to) const;
+  /// The same to each of up to so many, in their order, into as many places. They take their memory together, and give
+  /// it back with the last of them.
+  static constexpr std::size_t at_once = 16;
+  void readdressed(std::span<const addressee_ref> to, std::span<stanza_ref> into) const;
 
   /// Appends the bytes as sent. wire_size() is their exact number.
   void wire(std::string& out) const;
-  [[nodiscard]] std::size_t wire_size() const noexcept { return head_size_ + tail_size_; }
+  [[nodiscard]] std::size_t wire_size() const noexcept { return head_size_ + content_->tail_size; }
   /// The same as a document of its own, in jabber:client (RFC 7395 §3.3.3): `<kind xmlns='jabber:client' to='…'` +
   /// tail.
   void wire_alone(std::string& out) const;
@@ -99,20 +115,27 @@ public:
 private:
   friend class stanza_builder;
   friend struct stanza_making;  // stanza.cpp
+  /// What is the same for all that it goes to.
+  struct content : std::enable_shared_from_this<content> {
+    stanza_kind kind = stanza_kind::message;
+    stanza_type type = stanza_type::normal;
+    stanza_flags flags;
+    bool has_id = false;
+    std::optional<std::int8_t> priority;
+    std::optional<stanza_condition> own_error;
+    std::uint32_t tail_size = 0;
+    std::shared_ptr<const char[]> tail;  // in one allocation with its count
+    jid from;
+    std::string id, lang;
+    std::shared_ptr<const xml::document> document;
+  };
   stanza() = default;
   void wire_behind_name(std::string& out) const;
-  stanza_kind kind_ = stanza_kind::message;
-  stanza_type type_ = stanza_type::normal;
-  stanza_flags flags_;
-  bool has_id_ = false;
-  std::optional<std::int8_t> priority_;
-  std::optional<stanza_condition> own_error_;
-  jid from_, to_;
-  std::string id_, lang_;
+
+  const content* content_ = nullptr;  // this and the address: kept by the object that this is part of
+  const jid* to_ = nullptr;
   std::uint32_t head_size_ = 0;  // octets up to the tail
-  std::uint32_t tail_size_ = 0;
-  std::shared_ptr<const char[]> tail_;  // in one allocation with its count
-  std::shared_ptr<const xml::document> document_;
+  bool plain_ = true;            // the address is written as it is
 };
 
 /// Writes a stanza of our own: head here, content through writer(), then finish().

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "connection/xml/parser.hpp"
 
@@ -186,6 +189,43 @@ TEST(Stanza, SharesEverythingButTheAddressWhenReaddressed) {
   EXPECT_EQ(other->document(), s->document());
   expect_same_facts(*other, *stanza::from_wire(wire(other)));
   EXPECT_EQ(wire(other->readdressed({})), wire(s));
+}
+
+TEST(Stanza, GoesToSeveralAtOnceAsItGoesToEach) {
+  auto s = made("<presence id='p'><show>dnd</show><priority>-3</priority></presence>", juliet, romeo);
+  const std::vector<jid> addresses{romeo, {}, juliet};
+  std::vector<addressee_ref> to;
+  for (const auto& each : addresses) {
+    to.push_back(std::make_shared<const addressee>(each));
+  }
+  std::vector<stanza_ref> copies(to.size());
+  s->readdressed(to, copies);
+  std::vector<stanza_ref> alone;
+  for (const auto& each : addresses) {
+    alone.push_back(s->readdressed(each));
+  }
+  // Each lives as long as anybody has it, whatever becomes of the others and of the first.
+  s.reset();
+  to.clear();
+  copies[1].reset();
+  for (const std::size_t i : {0U, 2U}) {
+    expect_same_facts(*copies[i], *alone[i]);
+    EXPECT_EQ(wire(copies[i]), wire(alone[i]));
+    EXPECT_EQ(wire(copies[i]).size(), copies[i]->wire_size());
+  }
+  EXPECT_EQ(wire(std::exchange(copies[0], nullptr)->readdressed(juliet)), wire(copies[2]));
+}
+
+TEST(Stanza, GoesToAsManyAtOnceAsItSays) {  // L-1, L
+  const auto s = made("<presence/>", juliet);
+  for (const auto count : {stanza::at_once - 1, stanza::at_once}) {
+    const std::vector<addressee_ref> to(count, std::make_shared<const addressee>(romeo));
+    std::vector<stanza_ref> copies(count);
+    s->readdressed(to, copies);
+    for (const auto& each : copies) {
+      EXPECT_EQ(wire(each), wire(s->readdressed(romeo)));
+    }
+  }
 }
 
 TEST(Stanza, GivesItsDocument) {
