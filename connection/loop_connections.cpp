@@ -7,7 +7,10 @@ namespace comity::connection {
 
 namespace {
 constexpr std::size_t read_buffer_bytes = 32U * 1024U;  // two TLS records
-}
+constexpr std::size_t flushes_ahead = 8;
+constexpr std::size_t cache_line = 64;
+constexpr std::size_t expected_bytes = 12 * cache_line;  // of a connection: all of a client's
+}  // namespace
 
 loop_connections::loop_connections(connection::loop& loop) : loop_{loop}, read_buffer_(read_buffer_bytes) {
   loop_.on_ready([this](std::uint64_t id, bool readable, bool writable) {
@@ -28,22 +31,24 @@ std::uint64_t loop_connections::new_id() noexcept {
 }
 
 void loop_connections::add(std::uint64_t id, std::unique_ptr<live_connection> c) {
-  connections_.emplace(id, std::move(c));
+  connections_.put(id, std::move(c));
   size_.fetch_add(1, std::memory_order_relaxed);
 }
 
-live_connection* loop_connections::find(std::uint64_t id) noexcept {
-  const auto found = connections_.find(id);
-  return found == connections_.end() ? nullptr : found->second.get();
+void loop_connections::expect(std::uint64_t id) const noexcept {
+  if (const auto* c = reinterpret_cast<const char*>(connections_.find(id)); c != nullptr) {
+    for (std::size_t at = 0; at < expected_bytes; at += cache_line) {
+      __builtin_prefetch(c + at);
+    }
+  }
 }
 
 void loop_connections::remove(std::uint64_t id) {
-  const auto found = connections_.find(id);
-  if (found == connections_.end()) {
+  auto found = connections_.take(id);
+  if (!found) {
     return;
   }
-  removed_.push_back(std::move(found->second));
-  connections_.erase(found);
+  removed_.push_back(std::move(found));
   size_.fetch_sub(1, std::memory_order_relaxed);
   schedule();
 }
@@ -59,12 +64,11 @@ void loop_connections::hand_over(std::uint64_t id, loop_connections& other) {
 }
 
 void loop_connections::send_off(const departure& d) {
-  const auto found = connections_.find(d.id);
-  if (found == connections_.end() || !found->second->leave_loop()) {
+  auto* const found = connections_.find(d.id);
+  if (found == nullptr || !found->leave_loop()) {
     return;
   }
-  auto leaving = std::move(found->second);
-  connections_.erase(found);
+  auto leaving = connections_.take(d.id);
   d.other->size_.fetch_add(1, std::memory_order_relaxed);  // counted on its way too
   size_.fetch_sub(1, std::memory_order_relaxed);
   d.other->loop_.post([&there = *d.other, id = d.id, leaving = std::move(leaving)]() mutable {
@@ -73,7 +77,7 @@ void loop_connections::send_off(const departure& d) {
 }
 
 void loop_connections::take_over(std::uint64_t id, std::unique_ptr<live_connection> c) {
-  connections_.emplace(id, std::move(c));
+  connections_.put(id, std::move(c));
   on(id, [this](live_connection& arrived) { arrived.enter_loop(*this); });
   if (dismissed_) {
     on(id,
@@ -90,8 +94,11 @@ void loop_connections::schedule() {
 void loop_connections::end_turn() {
   scheduled_ = false;
   flushing_.swap(output_);
-  for (const auto id : flushing_) {
-    on(id, [](live_connection& c) { c.flush(); });
+  for (std::size_t i = 0; i < flushing_.size(); ++i) {
+    if (i + flushes_ahead < flushing_.size()) {
+      expect(flushing_[i + flushes_ahead]);
+    }
+    on(flushing_[i], [](live_connection& c) { c.flush(); });
   }
   flushing_.clear();
   for (const auto& each : std::exchange(departures_, {})) {
@@ -102,9 +109,8 @@ void loop_connections::end_turn() {
 
 void loop_connections::clear() {
   removed_.clear();
-  while (!connections_.empty()) {
-    const auto gone = std::move(connections_.begin()->second);  // it may look for others while it goes
-    connections_.erase(connections_.begin());
+  for (const auto id : connections_.ids()) {
+    const auto gone = connections_.take(id);  // it may look for others while it goes
     size_.fetch_sub(1, std::memory_order_relaxed);
   }
 }
@@ -112,20 +118,15 @@ void loop_connections::clear() {
 std::vector<connection_info> loop_connections::list() const {
   std::vector<connection_info> all;
   all.reserve(connections_.size());
-  for (const auto& [id, c] : connections_) {
-    all.push_back(c->info());
+  for (const auto id : connections_.ids()) {
+    all.push_back(find(id)->info());
   }
   return all;
 }
 
 void loop_connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
   dismissed_ = {.condition = condition, .why = why, .text = text};
-  std::vector<std::uint64_t> ids;
-  ids.reserve(connections_.size());
-  for (const auto& [id, c] : connections_) {
-    ids.push_back(id);
-  }
-  for (const auto id : ids) {  // a connection may go while it is told
+  for (const auto id : connections_.ids()) {  // a connection may go while it is told
     on(id, [&](live_connection& c) { c.dismiss(condition, why, text); });
   }
 }
@@ -172,6 +173,12 @@ void connections::close(session_ref ref, stream_condition condition, std::string
     }
     done(c != nullptr);
   });
+}
+
+void connections::expect(session_ref ref) const noexcept {
+  if (ref.loop < loops_.size() && loops_[ref.loop]->loop().in_this_thread()) {
+    loops_[ref.loop]->expect(ref.id);
+  }
 }
 
 void connections::send(session_ref ref, stanza_ref stanza) {

@@ -12,10 +12,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "connection/connection_info.hpp"
+#include "connection/id_table.hpp"
 #include "connection/loop.hpp"
 #include "connection/stanza.hpp"
 #include "connection/trace.hpp"
@@ -73,7 +73,10 @@ public:
   /// A number that no other connection of this process has or had. Any thread.
   [[nodiscard]] static std::uint64_t new_id() noexcept;
   void add(std::uint64_t id, std::unique_ptr<live_connection>);
-  [[nodiscard]] live_connection* find(std::uint64_t id) noexcept;
+  [[nodiscard]] live_connection* find(std::uint64_t id) const noexcept { return connections_.find(id); }
+  /// It is about to be called. A broadcast calls so many that each has to come from far; those that are expected come
+  /// while others are at work.
+  void expect(std::uint64_t id) const noexcept;
   /// Destroys it at the end of the turn: its own functions may be running. Found no more from now on.
   void remove(std::uint64_t id);
   /// Calls `work(connection)` where that connection still is; what it throws becomes its fault().
@@ -129,7 +132,7 @@ private:
   xml::document document_;
   std::vector<char> read_buffer_;
   std::string write_buffer_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<live_connection>> connections_;
+  id_table<live_connection> connections_;
   std::vector<std::unique_ptr<live_connection>> removed_;
   std::vector<std::uint64_t> output_, flushing_;
   std::vector<departure> departures_;
@@ -146,6 +149,8 @@ public:
   void list(std::move_only_function<void(std::vector<connection_info>)> done) override;
   void close(session_ref, stream_condition, std::string text, std::move_only_function<void(bool)> done) override;
 
+  /// send() is about to be called for it; see loop_connections.
+  void expect(session_ref) const noexcept;
   /// At once when called on that connection's loop, else posted; order is kept either way for one calling thread.
   void send(session_ref, stanza_ref);
   void say(session_ref, std::string element);

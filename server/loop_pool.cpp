@@ -131,6 +131,10 @@ void loop_pool::overcounted(connection::session_ref session, std::uint32_t handl
   all_->overcounted(session, handled, sent);
 }
 
+void loop_pool::expect(connection::session_ref session) noexcept {
+  all_->expect(session);
+}
+
 void loop_pool::send(connection::session_ref to, stanza_ref stanza) {
   all_->send(to, std::move(stanza));
 }

@@ -53,6 +53,7 @@ public:
 
   void at_home(const jid& user, std::move_only_function<void()> work) override;
   void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) override;
+  void expect(connection::session_ref) noexcept override;
   void send(connection::session_ref to, stanza_ref) override;
   void say(connection::session_ref, std::string element) override;
   void overcounted(connection::session_ref, std::uint32_t handled, std::uint32_t sent) override;

@@ -33,6 +33,8 @@ class exchange;
 class outlet {
 public:
   virtual ~outlet() = default;
+  /// That session is about to be sent something, as others are: what of it lies in memory may be fetched meanwhile.
+  virtual void expect(connection::session_ref) noexcept {}
   /// Queues the stanza for that session, in order of calling; dropped when it has ended.
   virtual void send(connection::session_ref to, stanza_ref) = 0;
   /// An element that is no stanza, in order with them.
