@@ -10,6 +10,7 @@ constexpr std::size_t remembered_removals = 1000;
 contacts::contacts(storage::roster stored) : version_{stored.version}, complete_since_{stored.complete_since} {
   for (auto& item : stored.items) {
     visible_ += item.in_roster ? 1U : 0U;
+    share(item.contact, shares_with_contact(state_of(item)));
     std::string key = item.contact.text();
     items_.insert_or_assign(std::move(key), std::move(item));
   }
@@ -33,12 +34,24 @@ bool contacts::shares_with(std::string_view bare) const noexcept {
   return shares_with_contact(state(bare));
 }
 
+void contacts::share(const jid& contact, bool shares) {
+  const auto at =
+      std::ranges::lower_bound(subscribers_, contact, {}, [](const auto& each) -> const jid& { return each->address; });
+  const bool there = at != subscribers_.end() && (*at)->address == contact;
+  if (shares && !there) {
+    subscribers_.insert(at, std::make_shared<const addressee>(contact));
+  } else if (!shares && there) {
+    subscribers_.erase(at);
+  }
+}
+
 void contacts::put(storage::roster_item item, std::uint64_t version) {
   version_ = std::max(version_, version);
   item.version = version;
   if (item.in_roster) {
     removed_.erase(item.contact.text());
   }
+  share(item.contact, shares_with_contact(state_of(item)));
   const std::string key = item.contact.text();
   auto& held = items_[key];
   visible_ -= held.in_roster && !held.contact.empty() ? 1U : 0U;
@@ -60,6 +73,7 @@ void contacts::removed(const jid& contact, std::uint64_t version) {
     }
     removed_.insert_or_assign(contact.text(), version);
   }
+  share(contact, false);
   items_.erase(at);
 }
 

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "connection/jid.hpp"
+#include "connection/stanza.hpp"
 #include "connection/xml/writer.hpp"
 #include "server/storage/store.hpp"
 #include "server/subscription_state.hpp"
@@ -30,6 +32,9 @@ public:
   [[nodiscard]] subscription_state state(std::string_view bare) const noexcept;
   /// The contact receives the user's presence (RFC 6121: "from" or "both").
   [[nodiscard]] bool shares_with(std::string_view bare) const noexcept;
+
+  /// All of those, in the order of their JIDs: what a broadcast goes over.
+  [[nodiscard]] std::span<const addressee_ref> subscribers() const noexcept { return subscribers_; }
 
   /// All items, hidden ones included, in the order of their JIDs.
   [[nodiscard]] const std::map<std::string, storage::roster_item, std::less<>>& items() const noexcept {
@@ -55,7 +60,10 @@ public:
   [[nodiscard]] std::optional<std::vector<change>> since(std::uint64_t version) const;
 
 private:
+  void share(const jid& contact, bool shares);
+
   std::map<std::string, storage::roster_item, std::less<>> items_;
+  std::vector<addressee_ref> subscribers_;
   std::map<std::string, std::uint64_t, std::less<>> removed_;
   std::size_t visible_ = 0;
   std::uint64_t version_ = 0;

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -68,6 +69,8 @@ public:
 
   /// Takes a stanza to whoever `to` names: a local user's home, the server itself, a remote domain. A loop's thread.
   void route(const stanza_ref&);
+  /// The same stanza to each of them.
+  void route_to_each(const stanza&, std::span<const addressee_ref>);
   /// Answers `request` with that error, where it may be answered.
   void refuse(const stanza& request, stanza_condition);
   /// To one session; from an account's own work this keeps its place before anything the work routes.
@@ -121,6 +124,7 @@ private:
   struct client_work;
   struct inbound_work;
 
+  void expect(std::span<const addressee_ref>);
   void outbound(account& who, bound_resource& sender, const stanza_ref&);
   void outbound_iq(account& who, const stanza_ref&);
   [[nodiscard]] bool delivered_at_once(account& who, const stanza_ref&);

@@ -1,4 +1,7 @@
 // The paths of stanzas: who handles what, in which order (RFC 6120 §10, RFC 6121 §8).
+#include <algorithm>
+#include <array>
+
 #include "server/exchange.hpp"
 #include "server/exchange_work.hpp"
 #include "server/modules/modules.hpp"
@@ -150,6 +153,36 @@ void exchange::arrived(const stanza_ref& s, std::shared_ptr<receipt> held) {
     return;
   }
   run(known != nullptr ? *known : open(to.bare()), inbound_work{.self = this, .s = s, .held = std::move(held)});
+}
+
+/// Whoever is told of one thing with a thousand others has long been out of the processor's caches. So that they need
+/// not be waited for one after another, several are looked up at a time, and nothing of them is needed before all are.
+void exchange::expect(std::span<const addressee_ref> some) {
+  std::array<const account*, stanza::at_once> found{};
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    found.at(i) = find(some[i]->address.bare_text());
+    __builtin_prefetch(found.at(i));
+  }
+  for (const auto* who : std::span{found}.first(some.size())) {
+    if (who != nullptr) {
+      for (const auto& r : who->resources) {
+        with_.outlet.expect(r.session);
+      }
+    }
+  }
+}
+
+void exchange::route_to_each(const stanza& s, std::span<const addressee_ref> all) {
+  std::array<stanza_ref, stanza::at_once> copies;
+  while (!all.empty()) {
+    const auto some = all.first(std::min(all.size(), copies.size()));
+    all = all.subspan(some.size());
+    expect(some);
+    s.readdressed(some, copies);
+    for (auto& each : std::span{copies}.first(some.size())) {
+      route(std::exchange(each, nullptr));
+    }
+  }
 }
 
 void exchange::refuse(const stanza& request, stanza_condition why) {

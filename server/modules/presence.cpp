@@ -8,9 +8,13 @@ namespace {
 
 /// To everybody who is subscribed to the user.
 void to_subscribers(exchange& x, const account& who, const stanza_ref& s) {
-  for (const auto& [bare, item] : who.roster->items()) {
-    if (shares_with_contact(state_of(item)) && !who.blocks(item.contact)) {
-      x.route(s->readdressed(item.contact));
+  if (who.blocked == nullptr) {
+    x.route_to_each(*s, who.roster->subscribers());
+    return;
+  }
+  for (const auto& each : who.roster->subscribers()) {
+    if (!who.blocks(each->address)) {
+      x.route(s->readdressed(each->address));
     }
   }
 }

@@ -45,6 +45,36 @@ TEST(Contacts, CountsWhatIsShownAndWhatIsHidden) {
   EXPECT_EQ(c.version(), 8U);
 }
 
+TEST(Contacts, SubscribersAreThoseWhoShareInTheOrderOfTheirAddresses) {
+  const auto sharing = [](std::string_view name, storage::subscription subscription) {
+    auto i = item(name, 1);
+    i.subscription = subscription;
+    return i;
+  };
+  const auto told = [](const contacts& c) {
+    std::string all;
+    for (const auto& each : c.subscribers()) {
+      all += each->address.localpart();
+      EXPECT_TRUE(c.shares_with(each->address.text()));
+    }
+    return all;
+  };
+  using enum storage::subscription;
+  contacts c{stored(4, {sharing("d", from), sharing("b", both), sharing("a", to), item("c", 1)})};
+  EXPECT_EQ(told(c), "bd");
+  c.put(sharing("c", from), 5);
+  c.put(sharing("b", both), 6);  // as it was
+  EXPECT_EQ(told(c), "bcd");
+  c.put(sharing("d", to), 7);
+  c.put(sharing("a", both), 8);
+  EXPECT_EQ(told(c), "abc");
+  c.removed(contact("b"), 9);
+  c.removed(contact("nobody"), 10);
+  EXPECT_EQ(told(c), "ac");
+  c.put(item("a", 0, false), 11);
+  EXPECT_EQ(told(c), "c");
+}
+
 TEST(Contacts, RemovalThatAStoreRemembersOfAContactWhoIsBackIsNoChange) {
   auto r = stored(5, {item("a", 5), item("b", 1)});
   r.removed.emplace_back(contact("a"), 4);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "tests/server/im_server.hpp"
 
@@ -46,6 +48,33 @@ TEST_F(Presence, InitialPresenceGoesToSubscribersAndBackToItsSender) {  // RFC 6
               UnorderedElementsAre("presence available juliet@example.com/balcony -> juliet@example.com/balcony #p1 "
                                    "<show>dnd</show><priority>5</priority>",
                                    "presence available romeo@example.com/orchard -> juliet@example.com/balcony"));
+}
+
+TEST_F(Presence, ReachesEachOfManySubscribersOnce) {  // RFC 6121 §4.4.2; more than are told at once
+  std::vector<client> friends;
+  for (std::size_t i = 0; i < (2 * stanza::at_once) + 1; ++i) {
+    const auto name = "friend" + std::to_string(i);
+    server.add_account(name);
+    friends.push_back(server.login(name + "@example.com/here"));
+    server.befriend(juliet, friends.back());
+  }
+  server.disconnect(friends.front());
+  server.says(romeo, "<presence to='juliet@example.com' type='subscribe'/>");  // not granted
+  for (const auto& each : friends) {
+    (void)server.hears(each);
+  }
+  (void)server.hears(juliet);
+  (void)server.hears(romeo);
+  server.says(juliet, "<presence><show>away</show></presence>");
+  for (const auto& each : friends) {
+    if (&each == &friends.front()) {
+      EXPECT_THAT(server.hears(each), IsEmpty());
+    } else {
+      EXPECT_THAT(server.hears(each), ElementsAre("presence available juliet@example.com/balcony -> " +
+                                                  std::string{each.full.bare_text()} + " <show>away</show>"));
+    }
+  }
+  EXPECT_THAT(server.hears(romeo), IsEmpty());
 }
 
 TEST_F(Presence, ThoseWhoAreNotSubscribedSeeNothing) {
