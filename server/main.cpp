@@ -22,6 +22,13 @@
 #include "server/sandbox/resolver_confinement.hpp"
 #include "tls/buffers.hpp"
 
+// libcurl brings GnuTLS along for protocols that are not spoken here. This is how GnuTLS asks whether to set itself up
+// before main(), which takes time and a hundred kilobytes of each of our processes (gnutls.h, GNUTLS_SKIP_GLOBAL_INIT).
+extern "C" [[gnu::visibility("default"), gnu::used]] int _gnutls_global_init_skip();
+int _gnutls_global_init_skip() {
+  return 1;
+}
+
 namespace {
 
 void say(const std::string& line) {

@@ -112,15 +112,11 @@ std::optional<https_url> parse_https_url(std::string_view text) {
 }
 
 struct https_client::state {
-  explicit state(settings s) : with{std::move(s)} {
-    initialise();
-    multi.reset(curl_multi_init());
-    if (!multi) {
-      throw std::runtime_error{"libcurl cannot make a multi handle"};
-    }
-    thread = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
-  }
+  explicit state(settings s) : with{std::move(s)} {}
   ~state() {
+    if (!thread.joinable()) {
+      return;
+    }
     thread.request_stop();
     curl_multi_wakeup(multi.get());
     thread.join();
@@ -134,9 +130,24 @@ struct https_client::state {
   void post(std::move_only_function<void()> work) {
     {
       const std::lock_guard hold{lock};
+      if (!thread.joinable()) {
+        begin_thread();
+      }
       inbox.push_back(std::move(work));
     }
     curl_multi_wakeup(multi.get());
+  }
+
+  /// Most servers never fetch anything, and need neither the thread nor what libcurl takes.
+  void begin_thread() {
+    initialise();
+    if (!multi) {
+      multi.reset(curl_multi_init());
+    }
+    if (!multi) {
+      throw std::runtime_error{"libcurl cannot make a multi handle"};
+    }
+    thread = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
   }
 
   void run(const std::stop_token& stop) {
@@ -231,14 +242,14 @@ struct https_client::state {
     }
   }
 
-  settings with;  // ca_file: guarded by `lock`
-  std::unique_ptr<CURLM, multi_free> multi;
+  settings with;                             // ca_file: guarded by `lock`
+  std::unique_ptr<CURLM, multi_free> multi;  // there once the thread is
   std::mutex lock;
   std::deque<std::move_only_function<void()>> inbox;
   // The thread's own:
   std::deque<request> waiting;
   std::unordered_map<CURL*, std::unique_ptr<transfer>> running;
-  std::jthread thread;  // the last: it uses all of the above
+  std::jthread thread;  // from the first call on; the last: it uses all of the above
 };
 
 https_client::https_client(settings s) : state_{std::make_unique<state>(std::move(s))} {

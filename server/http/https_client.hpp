@@ -1,4 +1,5 @@
 // server/http/https_client.hpp: the fetcher over libcurl: one thread, many transfers, each bounded in size and time.
+// Thread and libcurl come with the first call.
 #pragma once
 
 #include <chrono>

@@ -24,6 +24,12 @@ bool sync_folder_of(const std::filesystem::path& file) {
   return opened.number() >= 0 && ::fsync(opened.number()) == 0;
 }
 
+/// SQLite's caches take memory page by page, and not for twenty pages at once. Before any database is opened.
+void take_pages_as_needed() {
+  static const int done = sqlite3_config(SQLITE_CONFIG_PAGECACHE, nullptr, 0, 0);
+  static_cast<void>(done);  // it works as well without
+}
+
 /// Makes a database with no tables. It gets its name once it is whole and on disk, so that one which is found empty has
 /// lost what it held. It is never readable by others. Who finds that another process was quicker has that one's.
 std::expected<void, std::string> make(const std::filesystem::path& file) {
@@ -117,6 +123,7 @@ std::expected<std::unique_ptr<database>, std::string> database::open(const std::
   const auto cannot = [&](const std::string& why) {
     return std::unexpected{"cannot open the database " + file.string() + ": " + why};
   };
+  take_pages_as_needed();
   int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
   if (descriptor < 0 && errno == ENOENT) {
     if (auto made = make(file); !made) {
