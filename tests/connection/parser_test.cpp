@@ -5,6 +5,7 @@
 #include <ctime>
 #include <string>
 
+#include "connection/xml/writer.hpp"
 #include "tests/connection/framed_stream.hpp"
 
 namespace comity {
@@ -95,6 +96,17 @@ TEST(Parser, BuildsTheDocument) {
   EXPECT_EQ(y.attribute("z", "urn:p"), "1");
   EXPECT_EQ(y.attribute("z"), "2");
   EXPECT_TRUE(d.root().child("n", ""));
+}
+
+TEST(Parser, ReadsTheNameOfANamespaceAsAnyValue) {  // Namespaces in XML §2.3, XML 1.0 §3.3.3; THREATS A4
+  xml::document d;
+  ASSERT_EQ(parsed("<message><a xmlns='u&apos;&lt;&amp;>'/><p:b xmlns:p='&amp;&#38;amp;'/></message>", d),
+            std::nullopt);
+  EXPECT_TRUE(d.root().child("a", "u'<&>"));
+  EXPECT_TRUE(d.root().child("b", "&&amp;"));
+  std::string written;
+  xml::writer{written, "jabber:client"}.copy(d.root());
+  EXPECT_EQ("<message><a xmlns='u&apos;&lt;&amp;&gt;'/><b xmlns='&amp;&amp;amp;'/></message>", written);
 }
 
 TEST(Parser, TakesNothingButOneWholeElement) {

@@ -210,6 +210,25 @@ struct identity {
 };
 class ServerNegotiatorIdentity : public testing::TestWithParam<identity> {};
 
+TEST(ServerNegotiator, KnowsAPeerByItsULabelsHoweverItNamesItself) {  // RFC 7622 §3.2.1, XEP-0178 §3 (11)
+  const auto* const u_label = "b\u00fccher.example";
+  // Its stream's `from`, and what it may say to EXTERNAL: nothing, the A-label, the U-label.
+  for (const auto* from : {"xn--bcher-kva.example", u_label}) {
+    for (const auto* identity : {"=", "eG4tLWJjaGVyLWt2YS5leGFtcGxl", "YsO8Y2hlci5leGFtcGxl"}) {
+      receiving_script s{method::direct_tls};
+      s.feeds_tls()
+          .expects({"restart"})
+          .feeds_header(from)
+          .expects({"send <?xml", "ask proof of " + std::string{u_label} + " to example.org"});
+      s.feeds_proof(proven(), {.sender = u_label, .target = "example.org"}).expects({"send <stream:features>"});
+      s.feeds_element("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" + std::string{identity} +
+                      "</auth>")
+          .expects({"send <success", "authenticated " + std::string{u_label}, "restart"});
+      s.run();
+    }
+  }
+}
+
 TEST_P(ServerNegotiatorIdentity, IsTheStreamsOwnOrNone) {  // I02, I03, XEP-0178 §3 (10), (11); THREATS C1
   auto s = secured(proven());
   s.feeds_element(std::string{"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>"} +
