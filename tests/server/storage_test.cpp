@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -35,6 +36,66 @@ TEST_F(SqliteStore, AnAccountIsMadeOnceAndGivesBackItsKeys) {
   EXPECT_EQ(error::not_found, credentials_of(nurse).error());
   EXPECT_TRUE(*answer<bool>([&](auto done) { store_->account_exists(juliet, std::move(done)); }));
   EXPECT_FALSE(*answer<bool>([&](auto done) { store_->account_exists(nurse, std::move(done)); }));
+}
+
+/// What each statement that reads credentials cost SQLite, in steps of its machine, on whatever connection.
+class credential_reads {
+public:
+  credential_reads() {
+    taken().clear();
+    sqlite3_auto_extension(reinterpret_cast<void (*)()>(&watch));
+  }
+  ~credential_reads() { sqlite3_reset_auto_extension(); }
+  credential_reads(const credential_reads&) = delete;
+  credential_reads& operator=(const credential_reads&) = delete;
+  [[nodiscard]] static int last() { return taken().back(); }
+
+private:
+  static std::vector<int>& taken() {
+    static std::vector<int> steps;
+    return steps;
+  }
+  static int watch(sqlite3* db, char**, const sqlite3_api_routines*) {
+    return sqlite3_trace_v2(
+        db, SQLITE_TRACE_PROFILE,
+        [](unsigned, void*, void* statement, void*) {
+          auto* s = static_cast<sqlite3_stmt*>(statement);
+          if (std::string_view{sqlite3_sql(s)}.contains("stored_key, server_key")) {
+            taken().push_back(sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1));
+          }
+          return 0;
+        },
+        nullptr);
+  }
+};
+
+TEST_F(SqliteStore, ReadsAsMuchOfTheAbsentAsOfThePresent) {  // THREATS C2
+  const credential_reads reads;
+  reopen();
+  const auto cost = [&](const jid& user) {
+    (void)credentials_of(user);
+    return credential_reads::last();
+  };
+  const auto named = [](int n) { return jid::parse("user" + std::to_string(n) + "@a.example").value(); };
+  for (int n = 101; n < 200; n += 2) {
+    ASSERT_TRUE(create(named(n)));
+  }
+  const auto present = cost(named(151));
+  ASSERT_GT(present, 20);
+  // At either end of the table it is a branch more or less; a row is ten steps.
+  for (const int there : {101, 103, 197, 199}) {
+    EXPECT_NEAR(cost(named(there)), present, 4) << there;
+  }
+  for (const int absent : {100, 150, 198, 200}) {
+    EXPECT_EQ(error::not_found, credentials_of(named(absent)).error());
+    EXPECT_NEAR(cost(named(absent)), present, 4) << absent;
+  }
+}
+
+TEST_F(SqliteStore, OfAnAccountWithoutKeysThereAreNone) {
+  ASSERT_TRUE(create(juliet, {}));
+  ASSERT_TRUE(create(nurse));
+  EXPECT_THAT(credentials_of(juliet)->scram, IsEmpty());
 }
 
 TEST_F(SqliteStore, ANewPasswordReplacesAllKeys) {

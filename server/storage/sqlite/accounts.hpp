@@ -15,7 +15,8 @@ namespace comity::storage {
 [[nodiscard]] std::expected<bool, error> account_there(database&, const jid& user);
 /// Writes an account's keys in place of those it had.
 [[nodiscard]] std::expected<void, error> put_credentials(database&, const jid& user, const credentials&);
-/// An account's keys, or not_found. Takes as long for an account that is not there (THREATS C2).
-[[nodiscard]] std::expected<credentials, error> load_credentials(database&, const jid& user);
+/// Whether there is such an account; `into` gets its keys. Where there is none it gets somebody else's, which are for
+/// nobody to see: it takes as long that way (THREATS C2).
+[[nodiscard]] std::expected<bool, error> load_credentials(database&, const jid& user, credentials& into);
 
 }  // namespace comity::storage

@@ -83,7 +83,14 @@ public:
   }
 
   void account_credentials(const jid& user, completion<credentials> done) override {
-    read(std::move(done), [user](database& db) { return load_credentials(db, user); });
+    reader_.submit([user, done = std::move(done)](database& db) mutable {
+      // Outlives the answer: what is thrown away of somebody else's takes its time after it (THREATS C2).
+      credentials found;
+      const auto there = load_credentials(db, user, found);
+      done(!there   ? std::unexpected{there.error()}
+           : *there ? std::expected<credentials, error>{std::move(found)}
+                    : std::unexpected{error::not_found});
+    });
   }
 
   void account_exists(const jid& user, completion<bool> done) override {
