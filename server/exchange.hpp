@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "connection/keyed_hash.hpp"
 #include "server/account.hpp"
 #include "server/job.hpp"
 #include "server/modules/module.hpp"
@@ -103,8 +104,9 @@ private:
     std::uint32_t resources_per_user = 0;
     managed_limits managed;
   };
-  struct shard {                                                              // the accounts at home on one thread
-    std::unordered_map<std::string_view, std::unique_ptr<account>> accounts;  // keys: account::user
+  struct shard {  // the accounts at home on one thread
+    // By account::user, which is anybody's choice: who writes to nobody has an account made to look for her.
+    std::unordered_map<std::string_view, std::unique_ptr<account>, connection::keyed_hash> accounts;
     std::shared_ptr<const hosted> configuration;
     std::uint64_t configuration_number = 0;
   };

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "connection/keyed_hash.hpp"
 #include "connection/vocabulary.hpp"
 
 namespace comity::connection {
@@ -35,7 +36,7 @@ private:
   std::size_t limit_;
   mutable std::mutex lock_;
   std::list<entry> entries_;  // the latest first
-  std::unordered_map<std::string, std::list<entry>::iterator> by_key_;
+  std::unordered_map<std::string, std::list<entry>::iterator, keyed_hash> by_key_;
 };
 
 }  // namespace comity::connection
