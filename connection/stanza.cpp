@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view ns_stanza_errors = "urn:ietf:params:xml:ns:xmpp-stanzas";
 constexpr std::string_view ns_delay = "urn:xmpp:delay";
+constexpr std::string_view ns_stanza_ids = "urn:xmpp:sid:0";
 constexpr std::string_view ns_chat_states = "http://jabber.org/protocol/chatstates";
 constexpr std::string_view ns_hints = "urn:xmpp:hints";
 
@@ -87,6 +88,7 @@ stanza_flags flags_of(stanza_kind kind, xml::element root) {
       others = true;
     }
     flags.delay = flags.delay || child.is("delay", ns_delay);
+    flags.stanza_id = flags.stanza_id || (kind == stanza_kind::message && child.is("stanza-id", ns_stanza_ids));
     flags.body = flags.body || (kind == stanza_kind::message && child.is("body", xml::ns_client));
   }
   flags.chat_state_only = kind == stanza_kind::message && states && !others;
@@ -425,31 +427,78 @@ stanza_ref error_reply(const stanza& request, stanza_condition condition, std::s
   return made;
 }
 
-stanza_ref with_delay(const stanza& s, const jid& from, std::string_view stamp) {
-  const auto parsed = s.document();
-  std::string written;
-  xml::writer w{written, xml::ns_client};
+namespace {
+
+/// The address that an attribute holds, as compared; an error where there is none.
+std::expected<jid, jid_error> address_in(xml::element e, std::string_view attribute) {
+  const auto written = e.attribute(attribute);
+  return written ? jid::parse(*written) : std::unexpected{jid_error::empty_part};
+}
+
+/// Opens `s` anew as it is, with those of its children that `keeps` holds of.
+void reopen(xml::writer& w, const stanza& s, xml::element root, auto keeps) {
   w.open(to_string(s.kind()), xml::ns_client);
   for (const auto& [name, address] : {std::pair{"from", &s.from()}, std::pair{"to", &s.to()}}) {
     if (!address->empty()) {
       w.attribute(name, address->text());
     }
   }
-  w.copy_attributes(parsed->root(), {"from", "to"});
-  for (const xml::element child : parsed->root().children()) {
-    // THREATS F9: every delay said to be by that origin, however it spells the address.
-    const auto by = child.is("delay", ns_delay) ? child.attribute("from") : std::nullopt;
-    const auto origin = by ? jid::parse(*by) : std::unexpected{jid_error::empty_part};
-    if (!origin || *origin != from) {
+  w.copy_attributes(root, {"from", "to"});
+  for (const xml::element child : root.children()) {
+    if (keeps(child)) {
       w.copy(child);
     }
   }
-  w.open("delay", ns_delay).attribute("from", from.text()).attribute("stamp", stamp).close().close();
-  auto delayed = stanza::from_wire(written);
-  if (delayed && s.own_error()) {
-    stanza_making::mark(delayed, *s.own_error());
+}
+
+stanza_ref made_again(const stanza& s, std::string_view written) {
+  auto again = stanza::from_wire(written);
+  if (again && s.own_error()) {
+    stanza_making::mark(again, *s.own_error());
   }
-  return delayed;
+  return again;
+}
+
+}  // namespace
+
+stanza_ref without_forged_marks(const stanza_ref& message, const jid& account) {
+  if (!message->flags().stanza_id && !message->flags().delay) {
+    return message;
+  }
+  const auto parsed = message->document();
+  const auto forged = [&](xml::element child) {
+    if (child.is("stanza-id", ns_stanza_ids)) {
+      // XEP-0359 §5 rule 2: taken out also by those who put none in. Clients ask the account whether it assigns ids,
+      // and not all of them ask.
+      const auto by = address_in(child, "by");
+      return by && (*by == account || by->text() == account.domainpart());
+    }
+    const auto from = child.is("delay", ns_delay) ? address_in(child, "from") : std::unexpected{jid_error::empty_part};
+    return from && from->text() == account.domainpart();
+  };
+  const auto children = parsed->root().children();
+  if (std::find_if(children.begin(), children.end(), forged) == children.end()) {
+    return message;
+  }
+  std::string written;
+  xml::writer w{written, xml::ns_client};
+  reopen(w, *message, parsed->root(), [&](xml::element child) { return !forged(child); });
+  w.close();
+  return made_again(*message, written);
+}
+
+stanza_ref with_delay(const stanza& s, const jid& from, std::string_view stamp) {
+  const auto parsed = s.document();
+  std::string written;
+  xml::writer w{written, xml::ns_client};
+  reopen(w, s, parsed->root(), [&](xml::element child) {
+    // THREATS F9: every delay said to be by that origin, however it spells the address.
+    const auto origin =
+        child.is("delay", ns_delay) ? address_in(child, "from") : std::unexpected{jid_error::empty_part};
+    return !origin || *origin != from;
+  });
+  w.open("delay", ns_delay).attribute("from", from.text()).attribute("stamp", stamp).close().close();
+  return made_again(s, written);
 }
 
 }  // namespace comity

@@ -51,6 +51,7 @@ struct stanza_flags {
   bool body : 1 = false;             // message: a <body/>
   bool chat_state_only : 1 = false;  // message: nothing but XEP-0085 states (and thread, hints)
   bool delay : 1 = false;            // a XEP-0203 <delay/>
+  bool stanza_id : 1 = false;        // message: a XEP-0359 <stanza-id/>
 };
 
 class stanza;
@@ -163,6 +164,11 @@ private:
 /// The same with the error type given ("modify" for resource-constraint…) or an application-specific condition.
 [[nodiscard]] stanza_ref error_reply(const stanza& request, stanza_condition, std::string_view type,
                                      std::string_view text, std::string_view app_condition, std::string_view app_ns);
+
+/// The message as it is without what it claims in our name: every XEP-0359 <stanza-id/> `by` that account or its
+/// domain, and every XEP-0203 <delay/> from its domain, however it spells the address (THREATS F9). Others' stay. The
+/// same message where there is nothing of that kind, which costs no more than to look at two flags.
+[[nodiscard]] stanza_ref without_forged_marks(const stanza_ref& message, const jid& account);
 
 /// The same stanza with a XEP-0203 <delay/> of that origin and time added, existing ones by the same origin taken out.
 [[nodiscard]] stanza_ref with_delay(const stanza&, const jid& from, std::string_view stamp);

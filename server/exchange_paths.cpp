@@ -216,7 +216,8 @@ void exchange::outbound(account& who, bound_resource& sender, const stanza_ref& 
   switch (s->kind()) {
     case stanza_kind::message: {
       // RFC 6120 §10.3.1: without `to` it is for the sender's own account.
-      const auto sent = s->to().empty() ? s->readdressed(who.user) : s;
+      const auto genuine = without_forged_marks(s, who.user);
+      const auto sent = genuine->to().empty() ? genuine->readdressed(who.user) : genuine;
       carbons::copy_sent(*this, who, sender, sent);
       route(sent);
       return;

@@ -45,7 +45,8 @@ void again(exchange& x, account& who, const stanza_ref& s, std::chrono::system_c
   }
 }
 
-void inbound(exchange& x, account& who, const stanza_ref& s) {
+void inbound(exchange& x, account& who, const stanza_ref& said) {
+  const auto s = without_forged_marks(said, who.user);
   // Whether an account without sessions exists is asked of the store by whoever needs to know.
   const auto action = deliver_message(s->type(), who.condition(), who.form_of(s->to()));
   carbons::copy_received(x, who, s, action);

@@ -313,6 +313,17 @@ TEST(ErrorReply, GivesEveryConditionItsRecommendedType) {
   }
 }
 
+TEST(WithoutForgedMarks, IsTheSameStanzaWhereThereAreNone) {  // THREATS F9
+  const jid account = jid::parse("romeo@b.example").value();
+  for (const auto* content :
+       {"<body>x</body>", "<stanza-id xmlns='urn:xmpp:sid:0' by='room@b.example' id='1'/>",
+        "<stanza-id xmlns='urn:x' by='romeo@b.example'/>", "<delay xmlns='urn:xmpp:delay' stamp='1'/>",
+        "<x><stanza-id xmlns='urn:xmpp:sid:0' by='romeo@b.example' id='1'/></x>"}) {
+    const auto s = made(std::string{"<message>"} + content + "</message>", juliet, romeo);
+    EXPECT_EQ(s, without_forged_marks(s, account)) << content;
+  }
+}
+
 TEST(WithDelay, ReplacesOursAndKeepsOthers) {  // XEP-0203, THREATS F9
   const jid us = jid::parse("a.example").value();
   const auto s = made(

@@ -284,6 +284,60 @@ TEST_F(Offline, StampOfAnotherServerIsKeptAndOneInOurNameIsNot) {  // THREATS F9
                                                          testing::Not(HasSubstr("1999-01-01")))));
 }
 
+constexpr std::string_view stanza_ids =
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@example.com' id='1'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='room@example.net' id='2'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='Juliet@EXAMPLE.com' id='3'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='example.com' id='4'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@example.com' id='5'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='not@@one' id='6'/>"
+    "<origin-id xmlns='urn:xmpp:sid:0' id='7'/>";
+constexpr std::string_view stanza_ids_of_others =
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='room@example.net' id='2'/>"
+    "<stanza-id xmlns='urn:xmpp:sid:0' by='not@@one' id='6'/>"
+    "<origin-id xmlns='urn:xmpp:sid:0' id='7'/>";
+
+TEST_F(Messages, BearNoStanzaIdInTheNameOfWhoGetsThem) {  // THREATS F9, XEP-0359 §5 rules 2 and 3
+  const auto juliet = server.login("juliet@example.com/here");
+  const auto message =
+      "<message to='juliet@example.com' type='chat'><body>hi</body>" + std::string{stanza_ids} + "</message>";
+  const auto came = testing::EndsWith(" <body>hi</body>" + std::string{stanza_ids_of_others});
+  server.says(romeo, message);
+  EXPECT_THAT(server.hears(juliet), ElementsAre(came));
+  server.remote_says("tybalt@example.net/x", message);
+  EXPECT_THAT(server.hears(juliet), ElementsAre(came));
+  server.disconnect(juliet);
+  server.says(romeo, message);  // kept for later
+  const auto again = server.connect("juliet@example.com/again");
+  server.says(again, "<presence/>");
+  EXPECT_THAT(server.hears(again),
+              testing::Contains(HasSubstr(" <body>hi</body>" + std::string{stanza_ids_of_others})));
+}
+
+TEST_F(Messages, CopiesBearNoStanzaIdInTheNameOfTheirOwner) {  // THREATS F9, XEP-0359 §5 rule 2
+  const auto sender = server.login("juliet@example.com/here");
+  const auto other = server.login("juliet@example.com/other");
+  server.says(other, "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+  (void)server.hears(sender);
+  (void)server.hears(other);
+  server.says(sender,
+              "<message to='romeo@example.com' type='chat'><body>hi</body>" + std::string{stanza_ids} + "</message>");
+  const auto whole = "<body>hi</body>" + std::string{stanza_ids_of_others} + "</message>";
+  EXPECT_THAT(server.hears(other), ElementsAre(HasSubstr(whole)));
+  EXPECT_THAT(server.hears(romeo), ElementsAre(HasSubstr(stanza_ids_of_others)));
+}
+
+TEST_F(Messages, BearNoTimeInTheNameOfTheServer) {  // THREATS F9, XEP-0203
+  const auto juliet = server.login("juliet@example.com/here");
+  const auto delay = [](std::string_view from) {
+    return "<delay xmlns='urn:xmpp:delay' from='" + std::string{from} + "' stamp='1999-01-01T00:00:00Z'/>";
+  };
+  const auto kept = delay("example.net") + delay("romeo@example.com") + delay("juliet@example.com");
+  server.says(romeo, "<message to='juliet@example.com' type='chat'><body>hi</body>" + delay("example.com") +
+                         delay("EXAMPLE.com") + kept + "</message>");
+  EXPECT_THAT(server.hears(juliet), ElementsAre(testing::EndsWith(" <body>hi</body>" + kept)));
+}
+
 TEST_F(Offline, OddTimesAreReadByNobodyOnTheWay) {  // THREATS F15
   for (const auto& stamp :
        {std::string{"9999-12-31T23:59:59Z"}, std::string{"0000-00-00T00:00:00Z"}, std::string{"2016-12-31T23:59:60Z"},

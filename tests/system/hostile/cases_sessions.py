@@ -86,6 +86,29 @@ for kind in ("get", "set"):
          f"<iq type='{kind}' id='c' to='{peer.world.victim}'>{ROSTER}</iq>", refuses("service-unavailable"), BOUND)
 
 
+# F9: ids and times in the server's name (XEP-0359 §5, XEP-0203): all of ours are taken out, the others stay.
+def marks(*names):
+    return "".join(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{name}' id='{n}'/>"
+                   f"<delay xmlns='urn:xmpp:delay' from='{name.split('@')[-1]}' stamp='1999-01-01T00:00:00Z'/>"
+                   for n, name in enumerate(names))
+
+
+def forged(peer):
+    own = peer.jid.split("/")[0]
+    names = own, own.upper(), "room@elsewhere.test", own
+    return f"<message to='{peer.jid}' id='c'><body>x</body>{marks(*names)}</message>"
+
+
+async def unmarked(peer):
+    said = await peer.until(b"</message>")
+    left = said[said.index(b"</body>") + len(b"</body>"):]
+    if left.count(b"<stanza-id ") != 1 or left.count(b"<delay ") != 1 or left.count(b"elsewhere.test'") != 2:
+        raise Unexpected(f"in our name: {said}")
+    return said + await closed_in_order(peer)
+
+
+case("F9", "three ids and times of ours and one of another's", forged, unmarked, BOUND, (WHOLE, BYTES, FRAGMENTS))
+
 # F10: requests (RFC 6120 §8.2.3).
 for condition, text in (
         ("bad-request", "<iq type='get' id='c' to='comity.test'/>"),
