@@ -101,7 +101,9 @@ private:
     unsigned passed = 0;   // to others
     const auto count = [&](const stanza& s, bool to_speaker) {
       truthful(s, *said);
-      const bool back = s.to() == said->from() && to_speaker;
+      // What is said to oneself comes back as it is, and that is no answer (RFC 6121 §8.5.3.1).
+      const bool itself = s.from() == said->from() && s.kind() == said->kind() && s.type() == said->type();
+      const bool back = s.to() == said->from() && to_speaker && !itself;
       if (back && (is_answer(s) || s.type() == stanza_type::error) && s.id() == said->id() &&
           s.kind() == said->kind()) {
         ++answers;
@@ -122,6 +124,7 @@ private:
     } else if (said->type() == stanza_type::error || said->kind() == stanza_kind::iq) {
       // THREATS D8: no answer to an answer; an IQ of no type at all has one.
       must(said->type() == stanza_type::invalid ? answers <= 1 : answers == 0);
+      must(said->kind() != stanza_kind::iq || passed <= 1);
     } else {
       must(answers <= 1);
     }

@@ -40,6 +40,15 @@ constexpr std::string_view info = "<query xmlns='http://jabber.org/protocol/disc
 constexpr std::string_view items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
 constexpr std::string_view strange = "<query xmlns='urn:example:strange'/>";
 
+TEST_F(Iqs, AnswersToOneselfArriveOnceAndAreNotAnswered) {  // RFC 6121 §8.5.3.1, THREATS D8
+  for (const std::string type : {"result", "error"}) {
+    server.says(juliet, "<iq id='q' type='" + type + "' to='juliet@example.com/balcony'/>");
+    EXPECT_THAT(server.hears(juliet), ElementsAre(StartsWith("iq " + type + " juliet@example.com/balcony -> juliet@")));
+    server.says(juliet, "<iq id='q' type='" + type + "' to='juliet@example.com'/>");
+    EXPECT_THAT(server.hears(juliet), IsEmpty());
+  }
+}
+
 TEST_F(Iqs, MalformedOnesAreBadRequests) {  // THREATS F10, RFC 6120 §8.2.3
   const auto hears_of = [&](std::string_view xml) {
     server.says(juliet, xml);
