@@ -58,6 +58,22 @@ void loop_connections::has_output(std::uint64_t id) {
   schedule();
 }
 
+void loop_connections::newcomer(std::uint64_t id) {
+  newcomers_.push_back(id);
+  schedule();
+}
+
+void loop_connections::set_up_newcomers() {
+  for (std::size_t n = 0; n < newcomers_a_turn && !newcomers_.empty(); ++n) {
+    const auto id = newcomers_.front();
+    newcomers_.pop_front();
+    on(id, [](live_connection& c) { c.set_up(); });
+  }
+  if (!newcomers_.empty()) {
+    schedule();
+  }
+}
+
 void loop_connections::hand_over(std::uint64_t id, loop_connections& other) {
   departures_.push_back({.id = id, .other = &other});
   schedule();
@@ -101,6 +117,7 @@ void loop_connections::end_turn() {
     on(flushing_[i], [](live_connection& c) { c.flush(); });
   }
   flushing_.clear();
+  set_up_newcomers();
   for (const auto& each : std::exchange(departures_, {})) {
     send_off(each);
   }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -40,6 +41,8 @@ public:
   /// Its socket is ready, as its wire asked to be told.
   virtual void readable() = 0;
   virtual void writable() = 0;
+  /// Its turn has come, after newcomer().
+  virtual void set_up() {}
   /// Writes what is queued; called at the end of a turn after has_output().
   virtual void flush() = 0;
   /// A fault of ours came out of one of these calls: it ends, and nobody else suffers.
@@ -99,6 +102,11 @@ public:
 
   /// Its flush() is called once at the end of this turn.
   void has_output(std::uint64_t id);
+  /// It has a step of a TLS handshake to do, which takes as long as many stanzas of others: its set_up() is called
+  /// behind all flushes of a turn, in the order of asking, of so many a turn. A burst of new clients then holds up
+  /// those that are there by little.
+  void newcomer(std::uint64_t id);
+  static constexpr std::size_t newcomers_a_turn = 4;
   /// At the end of this turn, behind all flushes, it moves to `other`, unless it cannot leave then. A reference to it
   /// names nothing from there on, so nobody may have one. `other` lives as long as this.
   void hand_over(std::uint64_t id, loop_connections& other);
@@ -123,6 +131,7 @@ private:
   };
   void end_turn();
   void schedule();
+  void set_up_newcomers();
   void send_off(const departure&);
   void take_over(std::uint64_t id, std::unique_ptr<live_connection>);
 
@@ -135,6 +144,7 @@ private:
   id_table<live_connection> connections_;
   std::vector<std::unique_ptr<live_connection>> removed_;
   std::vector<std::uint64_t> output_, flushing_;
+  std::deque<std::uint64_t> newcomers_;
   std::vector<departure> departures_;
   std::optional<dismissal> dismissed_;  // what all were told once
   bool scheduled_ = false;

@@ -82,9 +82,13 @@ stream_driver::clock::time_point stream_driver::begin_phase(phase ended) {
 // --- readiness -------------------------------------------------------------------------------------------------------
 
 void stream_driver::readable() {
-  if (wire_.became_readable()) {
-    advance();
+  if (!wire_.became_readable()) {
+    return;
   }
+  if (stage_ == stage::handshake || stage_ == stage::prelude) {
+    return loop_->newcomer(id_);
+  }
+  advance();
 }
 
 void stream_driver::writable() {
@@ -92,6 +96,10 @@ void stream_driver::writable() {
     write();
     advance();
   }
+}
+
+void stream_driver::set_up() {
+  advance();
 }
 
 void stream_driver::flush() {
@@ -370,7 +378,8 @@ void stream_driver::expect_client_hello() {
     case wire::next_bytes::none:
       return;
     case wire::next_bytes::tls:
-      return start_handshake();
+      start_handshake();
+      return step_handshake();
     case wire::next_bytes::other:
       return tls_failed({.what = tls::tls_failure::kind::not_tls, .text = "no TLS after <proceed/>"});
     case wire::next_bytes::gone:
@@ -381,7 +390,9 @@ void stream_driver::expect_client_hello() {
 void stream_driver::start_handshake() {
   begin_tls(wire_);
   stage_ = stage::handshake;
-  step_handshake();
+  if (role_ == tls_role::connects) {
+    step_handshake();
+  }  // else the peer speaks first: its turn comes as a newcomer's
 }
 
 void stream_driver::step_handshake() {

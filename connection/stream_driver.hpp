@@ -64,6 +64,7 @@ public:
   // live_connection
   void readable() final;
   void writable() final;
+  void set_up() final;
   void flush() final;
   /// Between two elements, when nothing is asked of the server and TLS stands.
   [[nodiscard]] bool leave_loop() override;

@@ -222,6 +222,17 @@ TEST_F(ClientStream, WithoutANameTheHeaderStillDecidesTheDomain) {  // D11
   EXPECT_EQ("b.example", row().domain);
 }
 
+TEST_F(ClientStream, AHandshakeComesBehindTheTurnOfOthers) {
+  auto p = connect(method::direct_tls);
+  const auto id = row().ref.id;
+  on_loop([&] {
+    p->say("no TLS at all, which a handshake ends with at once");
+    all_.readable(id);
+    EXPECT_NE(nullptr, all_.find(id));
+  });
+  EXPECT_TRUE(all_gone());
+}
+
 TEST_F(ClientStream, NoStarttlsOnDirectTls) {  // D04, XEP-0368 §4
   auto p = connect(method::direct_tls);
   ASSERT_TRUE(p->start_tls("a.example"));

@@ -427,6 +427,45 @@ TEST_F(LoopConnections, OutputMadeByAFlushWaitsForTheNextTurn) {
   EXPECT_THAT(noted_, ElementsAre("a: flush", "a: flush", "b: flush"));
 }
 
+TEST_F(LoopConnections, NewcomersComeBehindTheOutputOfOthers) {
+  add("new");
+  add("gone");
+  add("old");
+  all_.newcomer(id("new"));
+  all_.newcomer(id("gone"));
+  all_.has_output(id("old"));
+  all_.remove(id("gone"));
+  EXPECT_THAT(noted_, IsEmpty());
+  turn();
+  EXPECT_THAT(noted_, ElementsAre("old: flush", "new: set up", "gone: destroyed"));
+}
+
+TEST_F(LoopConnections, SoManyNewcomersHaveTheirTurnAndOthersTheirsBetween) {  // L-1, L, L+1
+  constexpr auto most = loop_connections::newcomers_a_turn;
+  add("old");
+  for (std::size_t i = 0; i <= most; ++i) {
+    add(std::to_string(i));
+  }
+  for (const auto asking : {most - 1, most, most + 1}) {
+    noted_.clear();
+    std::vector<std::string> expected;
+    for (std::size_t i = 0; i < asking; ++i) {
+      all_.newcomer(id(std::to_string(i)));
+      expected.push_back(std::to_string(i) + ": set up");
+    }
+    loop_.context().restart();
+    EXPECT_EQ(1U, loop_.context().poll_one());
+    EXPECT_THAT(noted_, SizeIs(std::min(asking, most)));
+    if (asking > most) {
+      all_.has_output(id("old"));
+      expected.insert(expected.begin() + static_cast<std::ptrdiff_t>(most), "old: flush");
+    }
+    EXPECT_EQ(asking > most ? 1U : 0U, loop_.context().poll_one());
+    EXPECT_EQ(expected, noted_);
+    EXPECT_EQ(0U, loop_.context().poll_one());
+  }
+}
+
 TEST_F(LoopConnections, AllAreDismissedThoughSomeGoMeanwhile) {
   for (const auto* name : {"a", "b", "c"}) {
     add(name).then = [this](std::string_view) {
