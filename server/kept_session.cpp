@@ -1,6 +1,9 @@
 #include "server/kept_session.hpp"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <utility>
 
 namespace comity::server {
 
@@ -12,6 +15,17 @@ std::string wire_of(const stanza_ref& s) {
     s->wire(wire);
   }
   return wire;
+}
+
+/// A number that is whole and fits. The library takes any for any other, and what a float too large becomes is not
+/// even defined.
+template <typename Number>
+Number count(const nlohmann::json& in, const char* name) {
+  const auto* const found = in.at(name).get_ptr<const std::uint64_t*>();  // those from 0 on are kept so
+  if (found == nullptr || !std::in_range<Number>(*found)) {
+    throw std::range_error{name};
+  }
+  return static_cast<Number>(*found);
 }
 
 }  // namespace
@@ -52,9 +66,9 @@ std::optional<kept_session> read_session(std::string_view text) {
       return std::nullopt;
     }
     s.full = std::move(*full);
-    s.resume_within = std::chrono::seconds{all.at("resume_within").get<std::uint32_t>()};
-    s.handled = all.at("handled").get<std::uint32_t>();
-    s.acknowledged = all.at("acknowledged").get<std::uint32_t>();
+    s.resume_within = std::chrono::seconds{count<std::uint32_t>(all, "resume_within")};
+    s.handled = count<std::uint32_t>(all, "handled");
+    s.acknowledged = count<std::uint32_t>(all, "acknowledged");
     s.interested = all.at("interested").get<bool>();
     s.sees_blocks = all.value("sees_blocks", false);  // of an older server, which had no block lists
     s.carbons = all.at("carbons").get<bool>();
@@ -70,13 +84,13 @@ std::optional<kept_session> read_session(std::string_view text) {
     for (const auto& each : all.at("queue")) {
       kept_session::entry e;
       e.stanza = stanza::from_wire(each.at("stanza").get<std::string>());
-      const std::chrono::seconds at{each.at("at").get<std::int64_t>()};
+      const std::chrono::seconds at{count<std::int64_t>(each, "at")};
       // What the clock can count, by its finer ticks.
-      if (at.count() < 0 || at >= std::chrono::floor<std::chrono::seconds>(clock::duration::max())) {
+      if (at >= std::chrono::floor<std::chrono::seconds>(clock::duration::max())) {
         return std::nullopt;
       }
       e.at = clock::time_point{at};
-      e.copies = each.at("copies").get<std::uint64_t>();
+      e.copies = count<std::uint64_t>(each, "copies");
       if (!e.stanza) {
         return std::nullopt;
       }
@@ -84,6 +98,8 @@ std::optional<kept_session> read_session(std::string_view text) {
     }
     return s;
   } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  } catch (const std::range_error&) {
     return std::nullopt;
   }
 }

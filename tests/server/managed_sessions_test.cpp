@@ -4,6 +4,7 @@
 
 #include <regex>
 
+#include "server/kept_session.hpp"
 #include "tests/server/im_server.hpp"
 
 namespace comity::server {
@@ -421,6 +422,30 @@ TEST_F(ManagedSessions, OfSeveralDevicesKeepAMessageOnce) {
   breaks(laptop);
   passes(301s);
   EXPECT_THAT(kept_for("juliet@example.com/chamber"), ElementsAre("1"));
+}
+
+TEST(KeptSession, OfADamagedStoreIsRefusedForANumberThatIsNone) {  // THREATS X20
+  kept_session session;
+  session.id = "abc";
+  session.full = address("juliet@example.com/balcony");
+  session.unacknowledged.push_back(
+      {.stanza = parse_stanza("<message to='juliet@example.com'/>", address("romeo@example.com/x")), .at = {}});
+  const auto sound = written(session);
+  ASSERT_TRUE(read_session(sound));
+  for (const std::string name : {"resume_within", "handled", "acknowledged", "at", "copies"}) {
+    const auto with = [&](std::string_view number) {
+      const auto begin = sound.find("\"" + name + "\":") + name.size() + 3;
+      auto changed = sound;
+      return changed.replace(begin, sound.find_first_of(",}", begin) - begin, number);
+    };
+    EXPECT_TRUE(read_session(with("4294967295"))) << name;
+    for (const auto* number :
+         {"-1", "1e3", "1.9e39", "-1e400", "0.5", "18446744073709551616", "true", "null", "\"1\""}) {
+      EXPECT_FALSE(read_session(with(number))) << with(number);
+    }
+    const bool counter = name != "at" && name != "copies";  // of 32 bits
+    EXPECT_EQ(!counter, read_session(with("4294967296")).has_value()) << name;
+  }
 }
 
 }  // namespace
