@@ -52,7 +52,6 @@ class world {
 public:
   world() {
     server_.says(at('k'), "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
-    server_.befriend(at('j'), at('r'));
     listen();
   }
 
@@ -146,6 +145,16 @@ private:
   [[nodiscard]] static bool friends(const jid& a, const jid& b) {
     return a.domainpart() == "example.com" && b.domainpart() == "example.com";
   }
+  /// Subscribed to each other, as the store has it: by the protocol it would take longer than all that an input does.
+  void befriend(std::string_view one, std::string_view other) {
+    for (const auto& [user, contact] : {std::pair{one, other}, std::pair{other, one}}) {
+      storage::roster_item item;
+      item.contact = server::address(contact);
+      item.subscription = storage::subscription::both;
+      server_.store.roster_put(server::address(user), std::move(item), [](const auto&) {});
+    }
+    server_.settle();
+  }
   void listen() {
     for (const auto& [letter, who] : clients_) {
       (void)server_.outlet.take(who.session);
@@ -173,6 +182,7 @@ private:
   im_server server_{{.users = {"juliet", "romeo", "nurse"}}};
   std::map<char, client> clients_{[this] {
     server_.router = router_of(server_, remote_);
+    befriend("juliet@example.com", "romeo@example.com");
     return std::map<char, client>{{'j', server_.login("juliet@example.com/balcony")},
                                   {'k', server_.login("juliet@example.com/chamber")},
                                   {'r', server_.login("romeo@example.com/orchard")}};
