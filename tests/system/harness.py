@@ -211,6 +211,7 @@ class Server:
 
     def __init__(self, hosts=("comity.test",), users=(), settings=None, key_kind="ec", web=False):
         self.domain = hosts[0]
+        self.address = "127.0.0.1"  # where it listens, and is to be found
         self.hosts = list(hosts)
         self.users = list(users)
         self.key_kind = key_kind
@@ -261,7 +262,7 @@ class Server:
             lines += ["[[host]]", f"domain = {toml(host)}", f'certificate = "certs/{host}.crt"',
                       f'private_key = "certs/{host}.key"']
         for port, tls in ((self.starttls_port, "starttls"), (self.direct_port, "direct")):
-            lines += ["[[listen]]", f'address = "127.0.0.1:{port}"', 'protocol = "c2s"', f'tls = "{tls}"']
+            lines += ["[[listen]]", f'address = "{self.address}:{port}"', 'protocol = "c2s"', f'tls = "{tls}"']
         if self.web:
             lines += ["[[listen]]", f'address = "127.0.0.1:{self.web_port}"', 'protocol = "http"', 'tls = "direct"']
         return "\n".join(lines) + "\n"
@@ -462,7 +463,7 @@ class Server:
         """A Client for that account that is not connected yet."""
         port = self.direct_port if method == "direct" else self.starttls_port
         options.setdefault("context", authority().context())
-        return Client("127.0.0.1", port, options.pop("domain", self.domain), user, password, method, timeout=PATIENCE,
+        return Client(self.address, port, options.pop("domain", self.domain), user, password, method, timeout=PATIENCE,
                       **options)
 
     def login(self, user, method="starttls", resource=None, available=True, **options):

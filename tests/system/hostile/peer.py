@@ -108,7 +108,7 @@ class Peer:
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             if source:
                 plain.bind((source, 0))
-            await loop.sock_connect(plain, ("127.0.0.1", port))
+            await loop.sock_connect(plain, (self.world.address, port))
             self.connection, self.wire = await loop.create_connection(Wire, sock=plain, ssl=context, **names)
         except BaseException:
             plain.close()

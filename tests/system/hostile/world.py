@@ -21,6 +21,7 @@ from xmpp_client import tls_context
 SIDE_BY_SIDE = 64
 # What an attack may leave in memory, for each of its connections and at least.
 BYTES_LEFT = 1024 * 1024
+MORE_MEMORY = "bytes of memory more than before"
 LINES_A_CONNECTION = 5
 # The families that count what was refused, and the label that says why.
 REFUSALS = {"comity_stream_errors_sent_total": "condition", "comity_stanza_errors_sent_total": "condition",
@@ -57,7 +58,7 @@ class World(Server):
     def config_text(self):
         text = super().config_text()
         for port, tls in ((self.s2s_port, "starttls"), (self.s2s_direct_port, "direct")):
-            text += f'[[listen]]\naddress = "127.0.0.1:{port}"\nprotocol = "s2s"\ntls = "{tls}"\n'
+            text += f'[[listen]]\naddress = "{self.address}:{port}"\nprotocol = "s2s"\ntls = "{tls}"\n'
         return text
 
     def __enter__(self):
@@ -104,7 +105,7 @@ class World(Server):
     def start_control(self):
         script = pathlib.Path(__file__).with_name("control.py")
         self.pair = subprocess.Popen(
-            [sys.executable, "-B", str(script), "127.0.0.1", str(self.starttls_port), str(self.direct_port), self.domain,
+            [sys.executable, "-B", str(script), self.address, str(self.starttls_port), str(self.direct_port), self.domain,
              str(authority().certificate), PASSWORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         said = self.pair.stdout.readline().split()
         if said[:1] != ["ready"]:
@@ -141,10 +142,12 @@ class World(Server):
         return counts
 
     def held(self):
-        """What is there at present: descriptors, sessions, and connections of all kinds."""
+        """What is there at present: descriptors, sessions, and connections of all kinds. Descriptors first: the one by
+        which the rest is asked for outlasts its answer by a moment."""
+        descriptors = self.fds()
         numbers = self.metrics()
         return {
-            "descriptors": self.fds(),
+            "descriptors": descriptors,
             "sessions": sum(n for (family, _), n in numbers.items() if family == "comity_sessions"),
             "connections": sum(n for (family, _), n in numbers.items() if family == "comity_connections"),
         }
@@ -200,6 +203,16 @@ class World(Server):
         return findings
 
     async def batch(self, runs):
+        """What the allocator keeps of what was once needed at a time, which is more where many were served at a time, is
+        there for the next: then the same again takes no more. What a case leaves, it leaves each time."""
+        for _ in range(3):
+            findings, memory_alone = await self.once(runs)
+            if not memory_alone:
+                break
+        return findings
+
+    async def once(self, runs):
+        """The findings, and whether all that is wrong is that there is more memory than before."""
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(run):
@@ -228,7 +241,7 @@ class World(Server):
             if rose != told:
                 findings.append(f"{what}: counted more {rose - told}, fewer {told - rose}")
         findings += [f"{what}: {each}" for each in [*self.look_at_control(), *self.log_findings(log_at)]]
-        return findings
+        return findings, len(findings) == len(after) == 1 and after[0].endswith(MORE_MEMORY)
 
     async def warm_up(self):
         """What is made when it is first needed is there before anything is counted."""
@@ -256,10 +269,11 @@ class World(Server):
             wrong = [f"{value:g} {name}, {self.baseline[name]:g} before" for name, value in held.items()
                      if value > self.baseline[name]]
             if grown > BYTES_LEFT * max(1, connections):
-                wrong.append(f"{grown} bytes of memory more than before")
+                wrong.append(f"{grown} {MORE_MEMORY}")
             if not wrong or time.monotonic() > deadline:
-                if wrong:
+                if held["descriptors"] > self.baseline["descriptors"]:
                     wrong.append(f"descriptors {collections.Counter(self.descriptors())}")
+                if wrong:
                     self.baseline = held  # what one batch leaves is not said of the next again
                 return wrong
             await asyncio.sleep(0.02)
