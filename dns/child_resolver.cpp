@@ -106,9 +106,11 @@ public:
     sigset_t all{}, before{};
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread{[this] { io_.run(); }};
+    thread_ = std::thread{[this] {
+      ::pthread_setname_np(::pthread_self(), "resolver");
+      io_.run();
+    }};
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    ::pthread_setname_np(thread_.native_handle(), "resolver");
     asio::post(io_, [this, first = std::move(first)]() mutable { adopt(std::move(first)); });
   }
   void change(settings s, process_ptr made) {

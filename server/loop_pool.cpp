@@ -52,8 +52,10 @@ void loop_pool::tap(trace::tap& t) noexcept {
 
 void loop_pool::start() {
   for (auto& l : loops_) {
-    threads_.emplace_back([&loop = *l] { loop.run(); });
-    ::pthread_setname_np(threads_.back().native_handle(), ("loop-" + std::to_string(l->index())).c_str());
+    threads_.emplace_back([&loop = *l] {
+      ::pthread_setname_np(::pthread_self(), ("loop-" + std::to_string(loop.index())).c_str());
+      loop.run();
+    });
   }
 }
 

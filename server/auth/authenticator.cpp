@@ -155,8 +155,10 @@ struct authenticator::core {
 authenticator::authenticator(storage::store& store, unsigned threads) : core_{std::make_shared<core>(store)} {
   core_->with_secret(core_, [](const secret_result&) {});
   for (unsigned i = 0; i < threads; ++i) {
-    threads_.emplace_back([c = core_.get()] { c->run(); });
-    ::pthread_setname_np(threads_.back().native_handle(), "passwords");
+    threads_.emplace_back([c = core_.get()] {
+      ::pthread_setname_np(::pthread_self(), "passwords");  // another's name would take a file of /proc
+      c->run();
+    });
   }
 }
 

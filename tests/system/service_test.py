@@ -91,6 +91,7 @@ class Service(unittest.TestCase):
 
     def test_a_stuck_thread_gives_no_sign_of_life(self):
         self.wait_told("READY=1")
+        self.wait_told("WATCHDOG=1")  # each thread runs, and has its name
         threads = self.threads()
         for name, thread in (("loop-0", threads["loop-0"]), ("loop-1", threads["loop-1"]), ("main", self.server.pid)):
             self.wait_told("WATCHDOG=1")

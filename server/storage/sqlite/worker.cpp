@@ -30,8 +30,11 @@ std::expected<void, error> apply(database& db, change& c) {
 
 }  // namespace
 
-writer_thread::writer_thread(std::unique_ptr<database> db) : db_{std::move(db)}, thread_{[this] { run(); }} {
-  ::pthread_setname_np(thread_.native_handle(), "db-writer");
+writer_thread::writer_thread(std::unique_ptr<database> db)
+    : db_{std::move(db)}, thread_{[this] {
+        ::pthread_setname_np(::pthread_self(), "db-writer");
+        run();
+      }} {
 }
 
 writer_thread::~writer_thread() {
@@ -111,8 +114,11 @@ void writer_thread::commit(std::vector<change>& group) {
   }
 }
 
-reader_thread::reader_thread(std::unique_ptr<database> db) : db_{std::move(db)}, thread_{[this] { run(); }} {
-  ::pthread_setname_np(thread_.native_handle(), "db-reader");
+reader_thread::reader_thread(std::unique_ptr<database> db)
+    : db_{std::move(db)}, thread_{[this] {
+        ::pthread_setname_np(::pthread_self(), "db-reader");
+        run();
+      }} {
 }
 
 reader_thread::~reader_thread() {
