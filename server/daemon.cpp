@@ -101,10 +101,11 @@ std::uint32_t connections_at_most() {
 }  // namespace
 
 struct daemon::parts {
-  parts(config::settings s, server_log& l, dns::child_starter p)
+  parts(config::settings s, server_log& l, dns::child_starter p, sandbox::hardening& h)
       : settings{std::move(s)},
         written{l},
         resolver_process{std::move(p)},
+        hardened{h},
         metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
         loops{loops_for(settings.server.threads), metrics},
         limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
@@ -120,10 +121,12 @@ struct daemon::parts {
   std::expected<void, std::string> restore_sessions();
   void keep_sessions();
   std::expected<void, std::string> open_ports();
+  std::expected<void, std::string> open_endpoint();
   std::expected<void, std::string> open_control();
   [[nodiscard]] std::map<std::string, admin::handler, std::less<>> more_commands();
   void start_watchdog();
   void watch();
+  void harden();
   int run();
   void close();
 
@@ -141,6 +144,7 @@ struct daemon::parts {
   config::settings settings;
   server_log& written;
   dns::child_starter resolver_process;
+  sandbox::hardening& hardened;
   trace::trace_hub traces;
   trace::traced_log log{written, traces};
   connection::connection_metrics metrics;
@@ -186,6 +190,15 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
   tls.swap(std::move(files.certificates));
   streams = c2s_settings_of(settings.limits);
 
+  // All that may take a capability comes before the threads that have no use for one.
+  if (auto opened_ports = open_ports(); !opened_ports) {
+    return opened_ports;
+  }
+  if (auto opened_endpoint = open_endpoint(); !opened_endpoint) {
+    return opened_endpoint;
+  }
+  hardened.give_up_capabilities();
+
   auto opened = storage::open_sqlite(settings.storage.sqlite_file, log);
   if (!opened) {
     return std::unexpected{opened.error()};
@@ -218,10 +231,6 @@ std::expected<void, std::string> daemon::parts::open(config::checked_files files
     remotes->attach(*router);
   }
   service = std::make_unique<c2s_service>(loops, *router, *authenticator, settings.hosts.front().domain);
-
-  if (auto opened_ports = open_ports(); !opened_ports) {
-    return opened_ports;
-  }
   return open_control();
 }
 
@@ -250,7 +259,7 @@ std::expected<void, std::string> daemon::parts::open_ports() {
   takers.c2s = [this](connection::loop_connections& where, connection::accepted_socket s) {
     connection::serve_client({where, *service, tls, log}, stream_settings(), std::move(s));
   };
-  if (remotes) {
+  if (settings.s2s.enabled) {
     takers.s2s = [this](connection::loop_connections& where, connection::accepted_socket s) {
       remotes->serve(where, std::move(s));
     };
@@ -273,18 +282,8 @@ std::shared_ptr<const connection::c2s_settings> daemon::parts::stream_settings()
   return streams;
 }
 
-std::expected<void, std::string> daemon::parts::open_control() {
-  auto counts = remotes ? remotes->collectables() : std::vector<std::shared_ptr<prometheus::Collectable>>{};
-  counts.insert(counts.begin(), metrics.collectable());
-  own_checks = std::make_unique<check::check_service>(check::check_service::collaborators{
-      .control = control.context(), .loops = loops, .tls = tls, .log = log, .settings = settings, .ports = [this] {
-        return listening->opened();
-      }});
-  counts.push_back(own_checks->collectable());
-  all_metrics = std::make_unique<server_metrics>(
-      std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
-                                                 .certificates = [this] { return tls.current(); },
-                                                 .log_counts = [this] { return written.counts(); }});
+/// It answers from run() on.
+std::expected<void, std::string> daemon::parts::open_endpoint() {
   std::map<std::string, http::handler, std::less<>> routes;
   routes["/metrics"] = [this](const http::request&) {
     return http::response{.status = 200, .content_type = server_metrics::content_type, .body = all_metrics->render()};
@@ -297,7 +296,21 @@ std::expected<void, std::string> daemon::parts::open_control() {
     return std::unexpected{"cannot listen on " + config::to_string(at) + " (metrics.address): " + opened.error()};
   }
   endpoint = std::move(*opened);
+  return {};
+}
 
+std::expected<void, std::string> daemon::parts::open_control() {
+  auto counts = remotes ? remotes->collectables() : std::vector<std::shared_ptr<prometheus::Collectable>>{};
+  counts.insert(counts.begin(), metrics.collectable());
+  own_checks = std::make_unique<check::check_service>(check::check_service::collaborators{
+      .control = control.context(), .loops = loops, .tls = tls, .log = log, .settings = settings, .ports = [this] {
+        return listening->opened();
+      }});
+  counts.push_back(own_checks->collectable());
+  all_metrics = std::make_unique<server_metrics>(
+      std::move(counts), server_metrics::sources{.sessions_by_host = [this] { return router->sessions_by_host(); },
+                                                 .certificates = [this] { return tls.current(); },
+                                                 .log_counts = [this] { return written.counts(); }});
   account_commands = std::make_unique<admin::account_commands>(admin::account_commands::collaborators{
       .store = *store,
       .authenticator = *authenticator,
@@ -321,6 +334,7 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .stop = [this] { control.post([this] { stop(); }); },
       .version = version_text(),
       .started = started,
+      .hardened = hardened,
       .more = more_commands()});
   checks = std::make_unique<check::check_commands>(
       check::check_commands::collaborators{.settings = settings,
@@ -387,7 +401,23 @@ http::response daemon::parts::readiness() const {
 
 // --- serving ---------------------------------------------------------------------------------------------------------
 
+/// Everything is open. The loops' threads are yet to come, and the others wait for work.
+void daemon::parts::harden() {
+  hardened.give_up_calls();
+  const auto all = [](const std::vector<std::string>& words) {
+    std::string line;
+    for (const auto& w : words) {
+      line += (line.empty() ? "" : ", ") + w;
+    }
+    return line;
+  };
+  const auto applied = all(hardened.applied()), lacking = all(hardened.lacking());
+  log.write(lacking.empty() && settings.server.hardening ? log::level::info : log::level::warn, "server.hardened",
+            {{"applied", applied}, {"lacking", lacking}});
+}
+
 int daemon::parts::run() {
+  harden();
   listening->start();
   loops.start();
   wait_for_signal();
@@ -487,6 +517,10 @@ std::string daemon::parts::reload() {
     ::sd_notify(0, "READY=1");
     return refuse(next.error());
   }
+  if (const auto beyond = config::check_reach(*next, sandbox::out_of_reach); !beyond.empty()) {
+    ::sd_notify(0, "READY=1");
+    return refuse(beyond);
+  }
   auto files = config::check_files(*next);
   if (!files) {
     ::sd_notify(0, "READY=1");
@@ -576,9 +610,10 @@ void daemon::parts::wait_for_streams() {
 // --- daemon ----------------------------------------------------------------------------------------------------------
 
 std::expected<std::unique_ptr<daemon>, std::string> daemon::open(config::settings settings, config::checked_files files,
-                                                                 server_log& log, dns::child_starter resolver_process) {
+                                                                 server_log& log, dns::child_starter resolver_process,
+                                                                 sandbox::hardening& hardened) {
   log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
-  auto parts = std::make_unique<daemon::parts>(std::move(settings), log, std::move(resolver_process));
+  auto parts = std::make_unique<daemon::parts>(std::move(settings), log, std::move(resolver_process), hardened);
   if (auto opened = parts->open(std::move(files)); !opened) {
     return std::unexpected{std::move(opened.error())};
   }

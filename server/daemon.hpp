@@ -11,18 +11,20 @@
 #include "dns/child_resolver.hpp"
 #include "server/config/config.hpp"
 #include "server/log.hpp"
+#include "server/sandbox/hardening.hpp"
 
 namespace comity::server {
 
 class daemon {
 public:
   /// Opens everything: database, sockets, ports. The error is one line that says what could not be opened and why.
-  /// `files` are those that config::check_files loaded for these settings. `log`, and what `resolver_process` starts
-  /// processes by, outlive the daemon.
+  /// `files` are those that config::check_files loaded for these settings. `log`, what `resolver_process` starts
+  /// processes by, and `hardened`, which has given up files already, outlive the daemon.
   [[nodiscard]] static std::expected<std::unique_ptr<daemon>, std::string> open(config::settings settings,
                                                                                 config::checked_files files,
                                                                                 server_log& log,
-                                                                                dns::child_starter resolver_process);
+                                                                                dns::child_starter resolver_process,
+                                                                                sandbox::hardening& hardened);
   ~daemon();
   daemon(const daemon&) = delete;
   daemon& operator=(const daemon&) = delete;

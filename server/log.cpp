@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "server/log_line.hpp"
+#include "server/sandbox/privileges.hpp"
 
 namespace comity {
 namespace {
@@ -179,7 +180,8 @@ std::uint64_t server_log::dropped() const noexcept {
 }
 
 void server_log::run(const std::shared_ptr<shared>& held) noexcept {
-  auto& s = *held;  // the thread's own share
+  (void)sandbox::keep_capabilities(0);  // it was there before those of the daemon had served
+  auto& s = *held;                      // the thread's own share
   std::string batch;
   bool torn = false;
   std::unique_lock lock{s.mutex};

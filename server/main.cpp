@@ -14,12 +14,15 @@
 #include <string>
 
 #include "dns/resolver_process.hpp"
+#include "server/admin/admin_server.hpp"
 #include "server/config/config.hpp"
 #include "server/daemon.hpp"
 #include "server/log.hpp"
 #include "server/metrics.hpp"
+#include "server/sandbox/hardening.hpp"
 #include "server/sandbox/process_starter.hpp"
 #include "server/sandbox/resolver_confinement.hpp"
+#include "server/storage/sqlite/sqlite_store.hpp"
 #include "tls/buffers.hpp"
 
 // libcurl brings GnuTLS along for protocols that are not spoken here. This is how GnuTLS asks whether to set itself up
@@ -92,9 +95,16 @@ int serve(const std::filesystem::path& file, bool check_only) {
   }
   raise_descriptor_limit();
   (void)std::signal(SIGPIPE, SIG_IGN);
+  comity::sandbox::hardening hardened{settings->server.hardening};
+  if (auto made = comity::storage::make_folder_of(settings->storage.sqlite_file); !made) {
+    say("comityd: " + made.error());
+    return EX_UNAVAILABLE;
+  }
+  comity::admin::make_folder_of(settings->server.admin_socket);
+  hardened.give_up_files(*settings);  // the log's thread is the first of many
   comity::server_log log{{.settings = settings->log}};
-  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*files), log,
-                                             [&starter] { return starter->start(); });
+  auto daemon = comity::server::daemon::open(
+      std::move(*settings), std::move(*files), log, [&starter] { return starter->start(); }, hardened);
   if (!daemon) {
     (void)log.flush(std::chrono::seconds{1});
     say("comityd: " + daemon.error());

@@ -305,16 +305,21 @@ void admin_server::state::admit(local::socket socket) {
   }
 }
 
-std::expected<std::unique_ptr<admin_server>, std::string> admin_server::open(asio::io_context& context,
-                                                                             const std::filesystem::path& path,
-                                                                             log::sink& log, runner run,
-                                                                             admin_limits limits) {
+void make_folder_of(const std::filesystem::path& socket) {
   std::error_code fault;
-  const auto folder = path.parent_path();
+  const auto folder = socket.parent_path();
   if (!folder.empty() && !std::filesystem::exists(folder, fault)) {
     std::filesystem::create_directories(folder, fault);
     std::filesystem::permissions(folder, static_cast<std::filesystem::perms>(0750), fault);
   }
+}
+
+std::expected<std::unique_ptr<admin_server>, std::string> admin_server::open(asio::io_context& context,
+                                                                             const std::filesystem::path& path,
+                                                                             log::sink& log, runner run,
+                                                                             admin_limits limits) {
+  make_folder_of(path);
+  std::error_code fault;
   if (std::filesystem::is_socket(path, fault)) {
     if (answered(context, path)) {
       return std::unexpected{"a daemon is running already: it answers on " + path.string()};

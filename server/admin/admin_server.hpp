@@ -39,6 +39,9 @@ struct admin_limits {
   std::size_t progress_bytes = 1024U * 1024U;   // that wait for an operator who reads slowly
 };
 
+/// Makes the folder of an admin socket, where there is none, with mode 0750. What goes wrong, open() says.
+void make_folder_of(const std::filesystem::path& socket);
+
 class admin_server {
 public:
   /// What is told before the answer reaches the operator before it.

@@ -247,10 +247,24 @@ void print_connections(const json& rows) {
                                     lines, line_width());
 }
 
+/// "a, b"; or what says that there is nothing.
+std::string in_a_row(const json& words, std::string_view nothing) {
+  std::string line;
+  for (const auto& w : words) {
+    line += (line.empty() ? "" : ", ") + w.get<std::string>();
+  }
+  return line.empty() ? std::string{nothing} : line;
+}
+
 void print_status(const json& s) {
   std::cout << "version   " << s.at("version").get<std::string>() << '\n'
             << "uptime    " << comity::admin::duration(s.at("uptime").get<std::int64_t>()) << '\n'
-            << "sessions  " << s.at("sessions") << "\n\n";
+            << "sessions  " << s.at("sessions") << '\n'
+            << "hardening " << in_a_row(s.at("hardening").at("applied"), "off") << '\n';
+  if (const auto lacking = in_a_row(s.at("hardening").at("lacking"), ""); !lacking.empty()) {
+    std::cout << "lacking   " << lacking << '\n';
+  }
+  std::cout << '\n';
   std::vector<std::vector<std::string>> rows;
   for (const auto& h : s.at("hosts")) {
     rows.push_back({cell(h, "host"), cell(h, "sessions")});

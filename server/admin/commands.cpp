@@ -267,6 +267,7 @@ void commands::status(replier reply) {
                   {"uptime", up.count()},
                   {"hosts", std::move(hosts)},
                   {"sessions", sessions},
+                  {"hardening", {{"applied", with_.hardened.applied()}, {"lacking", with_.hardened.lacking()}}},
                   {"connections", std::move(connections)}}));
   });
 }

@@ -19,6 +19,7 @@
 #include "connection/jid.hpp"
 #include "server/admin/progress.hpp"
 #include "server/auth/authenticator.hpp"
+#include "server/sandbox/hardening.hpp"
 #include "server/storage/store.hpp"
 
 namespace comity::admin {
@@ -71,6 +72,7 @@ public:
     std::function<void()> stop;
     std::string version;
     std::chrono::steady_clock::time_point started;
+    const sandbox::hardening& hardened;
     /// Those that have a file of their own, by name.
     std::map<std::string, handler, std::less<>> more = {};
   };

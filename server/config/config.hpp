@@ -5,6 +5,7 @@
 
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +54,11 @@ struct renewed_certificates {
 
 /// What is wrong with the files that [dns] names: each must be there and readable.
 [[nodiscard]] std::vector<fault> check_dns_files(const settings&);
+
+/// The files that `beyond` says a running server cannot read any more, although its user may: to be told before they
+/// are taken for damaged.
+[[nodiscard]] std::vector<fault> check_reach(const settings&,
+                                             const std::function<bool(const std::filesystem::path&)>& beyond);
 
 /// Everything that files are read for, checked; all faults at once, in the order of their places.
 struct checked_files {

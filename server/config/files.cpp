@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <tuple>
+#include <utility>
 
 #include "connection/jid.hpp"
 #include "server/config/certificate_files.hpp"
@@ -123,6 +125,40 @@ std::vector<fault> check_dns_files(const settings& all) {
   for (const auto& anchor : all.dns.trust_anchors) {
     check("dns.trust_anchors", anchor);
   }
+  return faults;
+}
+
+std::vector<fault> check_reach(const settings& all, const std::function<bool(const std::filesystem::path&)>& beyond) {
+  constexpr std::string_view what =
+      "lies where the running server may not read any more (server.hardening); restart it";
+  std::vector<fault> faults;
+  const auto check = [&](std::string_view key, const std::filesystem::path& file) {
+    if (!file.empty() && beyond(file)) {
+      faults.push_back(at(all, key, file, what));
+    }
+  };
+  check("tls.certificate_directory", all.tls.certificate_directory);
+  auto found = find_certificates(all);
+  std::vector<tls::certificate_fault> wrong;
+  for (std::size_t i = 0; i < found.files.size(); ++i) {
+    for (const bool in_key : {false, true}) {
+      if (beyond(in_key ? found.files[i].private_key_file : found.files[i].certificate_file)) {
+        wrong.push_back({.index = i, .in_key = in_key, .what = std::string{what}});
+      }
+    }
+  }
+  found.faults.clear();  // what else is wrong with them is for others to say
+  add_faults(all, found, wrong);
+  faults.insert(faults.end(), found.faults.begin(), found.faults.end());
+  if (all.s2s.enabled) {
+    check("tls.ca_file", all.tls.ca_file);
+    check("tls.crl_file", all.tls.crl_file);
+    check("dns.root_hints", all.dns.root_hints);
+    for (const auto& anchor : all.dns.trust_anchors) {
+      check("dns.trust_anchors", anchor);
+    }
+  }
+  sort(faults);
   return faults;
 }
 

@@ -102,6 +102,11 @@ const std::array all_options{
         "Whether the daemon may serve as the user root. It needs nothing that root has: even a port such as 443 takes "
         "no more than the capability that the service has.",
         [](auto& s) -> auto& { return s.server.run_as_root; }),
+    row("server", "hardening", boolean{}, true, effect::at_restart,
+        "Whether the daemon gives up what it does not need once it has begun: capabilities, core dumps, all files but "
+        "its own (Landlock), all system calls but its own (seccomp). The log and comityctl status say what of this the "
+        "kernel has; switch it off only to look into the daemon with a debugger.",
+        [](auto& s) -> auto& { return s.server.hardening; }),
 
     row("log", "level", word{level_words}, "info"sv, effect::at_reload, "The least severity that is logged.",
         [](auto& s) -> auto& { return s.log.level; }),

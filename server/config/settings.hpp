@@ -28,6 +28,7 @@ struct server_settings {
   unsigned threads = 0;  // 0: one a core
   std::chrono::milliseconds shutdown_timeout{};
   bool run_as_root = false;
+  bool hardening = true;
 };
 
 enum class log_format : std::uint8_t { text, json };

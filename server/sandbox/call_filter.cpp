@@ -32,6 +32,9 @@ constexpr std::uint32_t architecture_at = offsetof(seccomp_data, arch);
 constexpr std::uint32_t arguments_at = offsetof(seccomp_data, args);
 /// x32 numbers its calls from here on (asm/unistd.h: __X32_SYSCALL_BIT).
 constexpr std::uint32_t first_of_x32 = 0x40000000;
+/// Calls that are younger than what this is built against. A C library that is younger as well tries them
+/// first, and takes what there was before where the kernel has them not.
+constexpr std::uint32_t first_unknown = SYS_set_mempolicy_home_node + 1;
 
 constexpr sock_filter load(std::uint32_t at) {
   return {.code = BPF_LD | BPF_W | BPF_ABS, .jt = 0, .jf = 0, .k = at};
@@ -88,8 +91,14 @@ bool confinable() noexcept {
 }
 
 std::vector<sock_filter> compile(std::span<const call_rule> rules, verdict otherwise) {
-  std::vector<sock_filter> program{load(architecture_at), jump(BPF_JEQ, architecture, 1, 0), give(verdict::kill),
-                                   load(number_at),       jump(BPF_JGE, first_of_x32, 0, 1), give(verdict::kill)};
+  std::vector<sock_filter> program{load(architecture_at),
+                                   jump(BPF_JEQ, architecture, 1, 0),
+                                   give(verdict::kill),
+                                   load(number_at),
+                                   jump(BPF_JGE, first_of_x32, 0, 1),
+                                   give(verdict::kill),
+                                   jump(BPF_JGE, first_unknown, 0, 1),
+                                   give(verdict::missing)};
   for (const auto& r : rules) {
     add(program, r);
   }

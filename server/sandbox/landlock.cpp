@@ -44,7 +44,8 @@ constexpr std::uint64_t of_the_first = bit(13) - 1;
 constexpr std::uint64_t net_all = bit(0) | bit(1), net_connect = bit(1);
 constexpr std::uint64_t of_files = write_file | read_file | truncate;  // and not of folders alone
 constexpr std::uint64_t reading = read_file | read_folder;
-constexpr std::uint64_t writing = reading | write_file | remove_file | make_file | make_socket | truncate;
+constexpr std::uint64_t writing = reading | write_file | remove_file | make_file | truncate,
+                        making_sockets = remove_file | make_socket;
 
 std::string error_text() {
   return std::generic_category().message(errno);
@@ -85,7 +86,8 @@ std::expected<void, std::string> confine_to(const reach& r) {
   if (rules.number() < 0) {
     return std::unexpected{"Landlock: " + error_text()};
   }
-  for (const auto& [paths, access] : {std::pair{&r.readable, reading}, std::pair{&r.writable, writing}}) {
+  for (const auto& [paths, access] :
+       {std::pair{&r.readable, reading}, std::pair{&r.writable, writing}, std::pair{&r.sockets, making_sockets}}) {
     for (const auto& path : *paths) {
       if (auto allowed = let(rules.number(), path, access & judged.files); !allowed) {
         return allowed;

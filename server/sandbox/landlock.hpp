@@ -14,6 +14,7 @@ namespace comity::sandbox {
 struct reach {
   std::vector<std::filesystem::path> readable;  // files, or folders with all that is below
   std::vector<std::filesystem::path> writable;  // the same, to be written, made and removed in as well
+  std::vector<std::filesystem::path> sockets;   // folders where UNIX sockets are made, and files are removed
   /// TCP ports that may be connected to, and none may be bound to; nullopt: TCP is not judged.
   std::optional<std::vector<std::uint16_t>> tcp_ports;
 };

@@ -78,7 +78,8 @@ std::expected<std::string, std::string> confine_resolver(const dns::settings& s)
   (void)::setrlimit(RLIMIT_DATA, &memory);
   (void)::setrlimit(RLIMIT_CORE, &none);
   if (const int version = landlock_version(); version != 0) {
-    if (auto confined = confine_to({.readable = {}, .writable = {}, .tcp_ports = ports_of(s)}); !confined) {
+    if (auto confined = confine_to({.readable = {}, .writable = {}, .sockets = {}, .tcp_ports = ports_of(s)});
+        !confined) {
       return std::unexpected{std::move(confined.error())};
     }
     done += ", Landlock " + std::to_string(version);

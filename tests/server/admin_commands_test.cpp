@@ -201,6 +201,7 @@ protected:
   fake_registry registry_;
   std::vector<std::string> called_;
   std::expected<void, std::string> reloaded_;
+  sandbox::hardening hardened_{false};
   commands all_{
       {.accounts = commands_,
        .connections = registry_,
@@ -215,7 +216,8 @@ protected:
        .drain = [this] { called_.emplace_back("drain"); },
        .stop = [this] { called_.emplace_back("stop"); },
        .version = "1.2",
-       .started = std::chrono::steady_clock::now() - std::chrono::seconds{100}}};
+       .started = std::chrono::steady_clock::now() - std::chrono::seconds{100},
+       .hardened = hardened_}};
 };
 
 TEST_F(Commands, StatusCountsEstablishedConnectionsByTheirLabels) {
@@ -226,6 +228,7 @@ TEST_F(Commands, StatusCountsEstablishedConnectionsByTheirLabels) {
   EXPECT_EQ("1.2", status.at("version"));
   EXPECT_GE(status.at("uptime"), 100);
   EXPECT_EQ(3, status.at("sessions"));
+  EXPECT_EQ(json::parse(R"({"applied":[],"lacking":[]})"), status.at("hardening"));
   EXPECT_EQ((json{{{"host", "a.example"}, {"sessions", 2}}, {{"host", "b.example"}, {"sessions", 1}}}),
             status.at("hosts"));
   EXPECT_EQ(json::parse(R"([{"scope":"c2s","direction":"inbound","method":"direct_tls","count":1},

@@ -1,5 +1,7 @@
 #include "server/storage/sqlite/sqlite_store.hpp"
 
+#include <sqlite3.h>
+
 #include <sys/stat.h>
 
 #include <chrono>
@@ -339,7 +341,7 @@ private:
 
 }  // namespace
 
-std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesystem::path& file, log::sink& log) {
+std::expected<void, std::string> make_folder_of(const std::filesystem::path& file) {
   const auto folder = file.parent_path();
   std::error_code fault;
   if (!folder.empty() && !std::filesystem::exists(folder, fault)) {
@@ -348,6 +350,17 @@ std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesy
       return std::unexpected{"cannot make the data directory " + folder.string() + ": " + fault.message()};
     }
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, fault);
+  }
+  return {};
+}
+
+std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesystem::path& file, log::sink& log) {
+  if (auto made = make_folder_of(file); !made) {
+    return std::unexpected{std::move(made.error())};
+  }
+  if (sqlite3_temp_directory == nullptr) {
+    // What does not fit into memory while it is sorted is as private as the rest, and lies where we may write.
+    sqlite3_temp_directory = sqlite3_mprintf("%s", file.parent_path().c_str());
   }
   auto writing = database::open(file, log);
   if (!writing) {

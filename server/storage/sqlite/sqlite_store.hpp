@@ -14,7 +14,10 @@
 
 namespace comity::storage {
 
-/// Opens or makes the database; its folder is made with mode 0700, the file with 0600. The error is one line that says
+/// Makes the database's folder, where there is none, with mode 0700. The error is one line.
+[[nodiscard]] std::expected<void, std::string> make_folder_of(const std::filesystem::path& file);
+
+/// Opens or makes the database; its folder is made as above, the file with mode 0600. The error is one line that says
 /// why it cannot be used; nothing is changed then. The destructor of the store commits what waits, and calls back.
 [[nodiscard]] std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesystem::path& file,
                                                                              log::sink& log);

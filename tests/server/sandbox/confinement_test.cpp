@@ -123,11 +123,11 @@ TEST(CallFilter, LetsTheFirstRuleWhoseArgumentsMatchDecide) {
       call_rule{.call = 7, .then = verdict::refuse, .when = {argument{.index = 1, .mask = 4, .value = 4}}},
       call_rule{.call = 7, .then = verdict::allow, .when = {}}};
   const auto program = compile(rules, verdict::kill);
-  // Five instructions and a verdict before the rules; then the jump over the first, its test, verdict and reload.
-  ASSERT_EQ(program.size(), 6U + 6U + 2U + 1U);
-  const auto& skips = program[6];
-  EXPECT_EQ(6U + 1U + skips.jf, 12U) << "to the second rule";
-  EXPECT_EQ(9U + 1U + program[9].jf, 11U) << "to where the number is loaded again";
+  // Two loads and three judgements before the rules; then the jump over the first, its test, verdict and reload.
+  ASSERT_EQ(program.size(), 8U + 6U + 2U + 1U);
+  const auto& skips = program[8];
+  EXPECT_EQ(8U + 1U + skips.jf, 14U) << "to the second rule";
+  EXPECT_EQ(11U + 1U + program[11].jf, 13U) << "to where the number is loaded again";
 }
 
 }  // namespace
