@@ -131,6 +131,7 @@ void exchange::settle(account& who) noexcept {
   }
   who.active = who.on_stack = false;
   if (who.resources.empty()) {
+    ++here().ended;
     here().accounts.erase(who.user.text());  // `who` is gone from here on
   }
 }

@@ -6,6 +6,7 @@
 // class alone.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
@@ -107,6 +108,7 @@ private:
   struct shard {  // the accounts at home on one thread
     // By account::user, which is anybody's choice: who writes to nobody has an account made to look for her.
     std::unordered_map<std::string_view, std::unique_ptr<account>, connection::keyed_hash> accounts;
+    std::uint64_t ended = 0;  // how many accounts have gone: as long as none does, those that were found are there
     std::shared_ptr<const hosted> configuration;
     std::uint64_t configuration_number = 0;
   };
@@ -126,7 +128,10 @@ private:
   struct client_work;
   struct inbound_work;
 
-  void expect(std::span<const addressee_ref>);
+  /// nullptr where it is not here, or not known to be.
+  using found_accounts = std::array<account*, stanza::at_once>;
+  [[nodiscard]] found_accounts expect(std::span<const addressee_ref>);
+  void to_account(account& who, const stanza_ref&);  // what route() does once the account is found
   void outbound(account& who, bound_resource& sender, const stanza_ref&);
   void outbound_iq(account& who, const stanza_ref&);
   [[nodiscard]] bool delivered_at_once(account& who, const stanza_ref&);

@@ -122,9 +122,7 @@ void exchange::route(const stanza_ref& s) {
     return;
   }
   if (auto* who = find(to.bare_text())) {
-    if (!delivered_at_once(*who, s)) {
-      run(*who, inbound_work{.self = this, .s = s, .held = receipt_of(*s)});
-    }
+    to_account(*who, s);
     return;
   }
   // What goes to another loop is kept small enough for a task to hold it without an allocation.
@@ -132,6 +130,12 @@ void exchange::route(const stanza_ref& s) {
     with_.homes.at_home(to, [this, s = s, held = std::move(held)]() mutable { arrived(s, std::move(held)); });
   } else {
     with_.homes.at_home(to, [this, s = s] { arrived(s, nullptr); });
+  }
+}
+
+void exchange::to_account(account& who, const stanza_ref& s) {
+  if (!delivered_at_once(who, s)) {
+    run(who, inbound_work{.self = this, .s = s, .held = receipt_of(*s)});
   }
 }
 
@@ -157,10 +161,17 @@ void exchange::arrived(const stanza_ref& s, std::shared_ptr<receipt> held) {
 
 /// Whoever is told of one thing with a thousand others has long been out of the processor's caches. So that they need
 /// not be waited for one after another, several are looked up at a time, and nothing of them is needed before all are.
-void exchange::expect(std::span<const addressee_ref> some) {
-  std::array<const account*, stanza::at_once> found{};
+exchange::found_accounts exchange::expect(std::span<const addressee_ref> some) {
+  found_accounts found{};
+  std::string_view domain;
+  bool hosted = false;
   for (std::size_t i = 0; i < some.size(); ++i) {
-    found.at(i) = find(some[i]->address.bare_text());
+    const auto& to = some[i]->address;
+    if (to.domainpart() != domain) {
+      domain = to.domainpart();
+      hosted = hosts(domain);
+    }
+    found.at(i) = hosted ? find(to.bare_text()) : nullptr;
     __builtin_prefetch(found.at(i));
   }
   for (const auto* who : std::span{found}.first(some.size())) {
@@ -170,6 +181,7 @@ void exchange::expect(std::span<const addressee_ref> some) {
       }
     }
   }
+  return found;
 }
 
 void exchange::route_to_each(const stanza& s, std::span<const addressee_ref> all) {
@@ -177,10 +189,16 @@ void exchange::route_to_each(const stanza& s, std::span<const addressee_ref> all
   while (!all.empty()) {
     const auto some = all.first(std::min(all.size(), copies.size()));
     all = all.subspan(some.size());
-    expect(some);
+    const auto found = expect(some);
+    const auto ended = here().ended;
     s.readdressed(some, copies);
-    for (auto& each : std::span{copies}.first(some.size())) {
-      route(std::exchange(each, nullptr));
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const auto each = std::exchange(copies.at(i), nullptr);
+      if (auto* who = found.at(i); who != nullptr && here().ended == ended) {
+        to_account(*who, each);
+      } else {
+        route(each);
+      }
     }
   }
 }

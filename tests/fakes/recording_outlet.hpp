@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,9 @@ namespace comity::fakes {
 class recording_outlet : public server::outlet {
 public:
   void send(connection::session_ref to, stanza_ref s) override {
+    if (sending) {
+      sending(to);
+    }
     const std::lock_guard lock{mutex_};
     sent_[to.id].push_back(std::move(s));
   }
@@ -47,6 +51,8 @@ public:
     const auto at = closed_.find(s.id);
     return at == closed_.end() ? std::nullopt : std::optional{at->second};
   }
+
+  std::function<void(connection::session_ref)> sending;  // of each, before it is kept; what a full queue may lead to
 
 private:
   mutable std::mutex mutex_;

@@ -77,6 +77,32 @@ TEST_F(Presence, ReachesEachOfManySubscribersOnce) {  // RFC 6121 §4.4.2; more 
   EXPECT_THAT(server.hears(romeo), IsEmpty());
 }
 
+TEST_F(Presence, ReachesTheOthersWhereSomebodyGoesMeanwhile) {  // THREATS F4: a reader too slow ends within a broadcast
+  std::vector<client> friends;
+  for (const std::string name : {"a", "b", "c"}) {
+    server.add_account(name);
+    friends.push_back(server.login(name + "@example.com/here"));
+    server.befriend(juliet, friends.back());
+  }
+  for (const auto& each : friends) {
+    (void)server.hears(each);
+  }
+  (void)server.hears(juliet);
+  bool gone = false;
+  server.outlet.sending = [&](connection::session_ref to) {
+    if (to == friends[0].session && !std::exchange(gone, true)) {
+      server.router->unbind(friends[1].session, friends[1].full);
+    }
+  };
+  server.says(juliet, "<presence><show>away</show></presence>");
+  server.outlet.sending = nullptr;
+  EXPECT_TRUE(gone);
+  EXPECT_THAT(server.hears(friends[0]), ElementsAre(HasSubstr("<show>away</show>")));
+  EXPECT_THAT(server.hears(friends[1]), IsEmpty());
+  EXPECT_THAT(server.hears(friends[2]), ElementsAre(HasSubstr("<show>away</show>")));
+  EXPECT_THAT(server.hears(juliet), Contains("presence unavailable b@example.com/here -> juliet@example.com"));
+}
+
 TEST_F(Presence, ThoseWhoAreNotSubscribedSeeNothing) {
   server.says(juliet, "<presence to='romeo@example.com' type='subscribe'/>");
   server.says(romeo, "<presence to='juliet@example.com' type='subscribed'/>");  // juliet sees romeo, not the reverse
