@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 #include "connection/connection_metrics.hpp"
 #include "connection/sasl/mechanism.hpp"
@@ -48,8 +49,8 @@ struct reading {
   xml::document document;
   xml::stream_context context{.content_ns = std::string{xml::ns_client}, .namespaces = {}};
 
-  xml::document& read() {
-    demand(parser.element(message_text, context, document).has_value());
+  xml::document& read(std::string_view text = message_text) {
+    demand(parser.element(text, context, document).has_value());
     return document;
   }
 };
@@ -89,11 +90,17 @@ public:
   void write(log::level, std::string_view, std::initializer_list<log::field>) noexcept override {}
 };
 
-/// A router of one loop, with two people logged in.
+/// A router of one loop, with people logged in.
 struct routing {
   struct counting_outlet final : fakes::recording_outlet {
-    void send(session_ref, stanza_ref) override { ++sent; }
+    void send(session_ref to, stanza_ref s) override {
+      ++sent;
+      if (!queues.empty()) {
+        demand(queues.at(to.id - 1).push(std::move(s)));
+      }
+    }
     std::size_t sent = 0;
+    std::vector<send_queue> queues;  // of each session, where anything is written
   };
 
   session_ref login(std::string_view full) {
@@ -138,6 +145,47 @@ piece routing_a_message() {
             const auto before = r->outlet.sent;
             r->router.from_client(romeo, s);
             demand(r->outlet.sent == before + 1);
+          }};
+}
+
+/// One user's presence to 63 contacts and back to its sender, from the router to the bytes that are written.
+piece telling_contacts() {  // RFC 6121 §4.4.2
+  static constexpr std::size_t told = 64;
+  auto r = std::make_shared<routing>();
+  reading read;
+  const auto speaker = address("juliet@example.com/balcony");
+  std::vector<std::string> others;
+  for (std::size_t i = 1; i < told; ++i) {
+    others.push_back("contact" + std::to_string(i) + "@example.com/0123456789abcdef");
+    storage::roster_item contact;
+    contact.contact = address(others.back()).bare();
+    contact.in_roster = true;
+    contact.subscription = storage::subscription::from;
+    r->store.roster_put(speaker.bare(), contact, [](auto) {});
+    r->settle();
+  }
+  const auto from = r->login(speaker.text());
+  for (const auto& each : others) {
+    const auto session = r->login(each);
+    r->router.from_client(session, stanza::make(std::move(read.read("<presence/>")), address(each), {}));
+    r->settle();
+  }
+  const auto away = stanza::make(std::move(read.read("<presence><show>away</show></presence>")), speaker, {});
+  r->router.from_client(from, away);
+  r->settle();
+  for (std::size_t i = 0; i < told; ++i) {
+    r->outlet.queues.emplace_back(1U << 20U);
+  }
+  return {"fan_out", [r, from, away, scratch = std::make_shared<std::string>()] {
+            const auto before = r->outlet.sent;
+            r->router.from_client(from, away);
+            demand(r->outlet.sent == before + told);
+            for (auto& each : r->outlet.queues) {
+              const auto bytes = each.next(*scratch, 65536);
+              each.written(bytes, bytes.size());
+              each.shrink();
+              demand(each.empty());
+            }
           }};
 }
 
@@ -189,8 +237,8 @@ piece counting() {
 }  // namespace
 
 std::vector<piece> all_pieces() {
-  return {framing(),           parsing(),    addressing(),         serialising(),      queueing(),
-          routing_a_message(), logging_in(), hashing_a_password(), ordering_servers(), counting()};
+  return {framing(),          parsing(),    addressing(),         serialising(),      queueing(), routing_a_message(),
+          telling_contacts(), logging_in(), hashing_a_password(), ordering_servers(), counting()};
 }
 
 }  // namespace comity::bench
