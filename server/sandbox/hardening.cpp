@@ -36,7 +36,8 @@ void add_with_folder(std::vector<fs::path>& to, const fs::path& file) {
   to.push_back(is_everybodys(file.parent_path()) ? file : file.parent_path());
 }
 
-/// What libraries read: the authorities of the system, and how OpenSSL is set up here.
+/// What libraries read: the authorities of the system, how OpenSSL is set up here, and for a name that is forwarded to
+/// all that getaddrinfo(3) asks.
 constexpr std::array system_files{"/etc/ssl/certs",
                                   "/etc/ssl/cert.pem",
                                   "/etc/ssl/openssl.cnf",
@@ -44,6 +45,14 @@ constexpr std::array system_files{"/etc/ssl/certs",
                                   "/etc/pki/ca-trust",
                                   "/usr/share/ca-certificates",
                                   "/usr/local/share/ca-certificates",
+                                  "/etc/gai.conf",
+                                  "/etc/host.conf",
+                                  "/etc/hosts",
+                                  "/etc/ld.so.cache",
+                                  "/etc/nsswitch.conf",
+                                  "/etc/resolv.conf",
+                                  "/run/systemd/resolve",
+                                  "/usr/lib",
                                   "/etc/localtime",
                                   "/usr/share/zoneinfo",
                                   "/dev/null",
@@ -74,7 +83,7 @@ const auto rules = [] {
   }
   all.push_back({.call = SYS_socketpair, .then = verdict::allow, .when = {is(0, AF_UNIX)}});
   allow({SYS_accept4, SYS_accept, SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
-         SYS_shutdown});
+         SYS_shutdown, SYS_sendmmsg});
   // Files: which of them is for Landlock to say.
   allow({SYS_openat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_pread64, SYS_pwrite64, SYS_fsync, SYS_fdatasync,
          SYS_ftruncate, SYS_fallocate, SYS_unlinkat, SYS_getdents64, SYS_readlinkat, SYS_faccessat, SYS_faccessat2});
