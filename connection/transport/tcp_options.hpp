@@ -1,10 +1,16 @@
 // connection/transport/tcp_options.hpp: how every TCP connection is set up, whoever opened it.
 #pragma once
 
+#include <chrono>
+
 namespace comity::connection {
 
-/// No delay for small writes, and a dead peer is found by the kernel: probes after a minute of silence, and a minute
-/// for bytes that nobody acknowledges. What the system refuses is left as it is.
+/// A peer that is gone without a word is found by the kernel, within a minute (THREATS X7): if nothing is on its way to
+/// it, by probes, and if something is, by nobody acknowledging it.
+constexpr std::chrono::seconds silence_before_probes{40}, between_probes{6};
+constexpr std::chrono::milliseconds unanswered_at_most{57'000};
+
+/// No delay for small writes, and the above. What the system refuses is left as it is.
 void set_tcp_options(int socket) noexcept;
 
 }  // namespace comity::connection

@@ -97,7 +97,7 @@ TEST_F(Listener, HandsOnSocketsReadyForTheirStream) {
   EXPECT_NE(0, ::fcntl(taken_[0].descriptor, F_GETFD) & FD_CLOEXEC);
   EXPECT_EQ(1, option(IPPROTO_TCP, TCP_NODELAY));
   EXPECT_EQ(1, option(SOL_SOCKET, SO_KEEPALIVE));
-  EXPECT_EQ(60'000, option(IPPROTO_TCP, TCP_USER_TIMEOUT));
+  EXPECT_EQ(57'000, option(IPPROTO_TCP, TCP_USER_TIMEOUT));
 }
 
 TEST_F(Listener, TakesIpv4OnTheAnyAddressOfIpv6) {
