@@ -9,10 +9,13 @@
 #include <asio.hpp>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "connection/memory_reserve.hpp"
+#include "connection/timer_wheel.hpp"
 #include "connection/transport/ip_endpoint.hpp"
 #include "connection/transport/tcp_connect.hpp"
 #include "connection/transport/tcp_options.hpp"
@@ -53,7 +56,19 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
                           });
   }
 
+  /// THREATS X13: without memory it tries again; what nobody has taken waits in the backlog.
   void accept() {
+    try {
+      accept_ready();
+    } catch (const std::exception&) {
+      with.loop.arm(later, timer_wheel::clock::now() + pause);
+    }
+  }
+
+  void accept_ready() {
+    if (memory_is_short()) {
+      return rest_a_while(ENOMEM);
+    }
     for (unsigned turn = 0; turn < accepts_a_turn; ++turn) {
       sockaddr_storage from{};
       const int socket = next(from);
@@ -109,6 +124,7 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
       return;
     }
     rest.cancel();
+    later.cancel();
     // The system would reset these without a word of who they were.
     sockaddr_storage from{};
     for (int socket = next(from); socket >= 0; socket = next(from)) {
@@ -134,7 +150,14 @@ struct listener::state : std::enable_shared_from_this<listener::state> {
     });
   }
 
+  struct retry final : timer_wheel::entry {
+    explicit retry(state& s) : again{s} {}
+    void expired() override { again.accept(); }
+    state& again;
+  };
+
   collaborators with;
+  retry later{*this};
   asio::posix::stream_descriptor descriptor;
   asio::steady_timer rest;
   route usual;

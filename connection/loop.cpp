@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <asio.hpp>
+#include <exception>
 #include <iterator>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "connection/connection_metrics.hpp"
+#include "connection/memory_reserve.hpp"
 #include "connection/poller.hpp"
 
 namespace comity::connection {
@@ -19,6 +22,8 @@ thread_local loop* running = nullptr;
 
 /// With nothing armed on the wheel the loop still wakes this often, to measure how late it is.
 constexpr std::chrono::milliseconds idle_beat{1000};
+/// Where not even what wakes the loop can be had, it is tried anew after this.
+constexpr std::chrono::milliseconds breath{10};
 
 /// A list that a burst has made longer is not kept for the next one.
 constexpr std::size_t kept_tasks = 4096;
@@ -41,7 +46,36 @@ struct loop::state {
     std::vector<task> tasks;
   };
 
-  /// Takes all of `posted`, and leaves room for the next in it. Any thread.
+  void failed(const std::exception& e) noexcept {
+    try {
+      if (failure_told) {
+        failure_told(e.what());
+      }
+    } catch (const std::exception&) {  // it is not told
+    }
+  }
+
+  /// A task has its failures for itself (THREATS X13).
+  void perform(task& t) noexcept {
+    try {
+      t();
+    } catch (const std::exception& e) {
+      failed(e);
+    }
+  }
+
+  /// `handler` is to run soon. Where there is no memory to say so, the next beat finds what it is about.
+  template <typename Handler>
+  bool run_soon(Handler handler) noexcept {
+    try {
+      asio::post(context, handler);
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
+  /// Takes all of `posted`, and leaves room for the next in it; throws before it has taken any. Any thread.
   void take_in(std::vector<task>& posted) {
     bool wake = false;
     {
@@ -50,6 +84,9 @@ struct loop::state {
       if (wake) {
         inbox.swap(posted);
       } else {
+        if (const auto size = inbox.size() + posted.size(); size > inbox.capacity()) {
+          inbox.reserve(std::max(size, 2 * inbox.capacity()));
+        }
         std::ranges::move(posted, std::back_inserter(inbox));
       }
     }
@@ -61,7 +98,7 @@ struct loop::state {
 
   /// Asio wakes the loop where it sleeps, and only there.
   void drain_soon() {
-    asio::post(context, [this] { drain_inbox(); });
+    run_soon([this] { drain_inbox(); });
   }
 
   void drain_inbox() {
@@ -71,7 +108,7 @@ struct loop::state {
     }
     turn([this] {
       for (auto& t : draining) {
-        t();
+        perform(t);
       }
     });
     empty(draining);
@@ -83,18 +120,27 @@ struct loop::state {
       at = batches.insert(at, {.to = &to, .tasks = {}});
     }
     at->tasks.push_back(std::move(t));
-    if (at->tasks.size() == full_batch) {
-      to.state_->take_in(at->tasks);
-    } else if (!std::exchange(batched, true)) {
-      schedule_turn_end();
+    if (at->tasks.size() >= full_batch && handed_over(*at)) {
+      return;
+    }
+    batched = true;
+    schedule_turn_end();
+  }
+
+  bool handed_over(batch& b) noexcept {
+    try {
+      b.to->state_->take_in(b.tasks);
+      return true;
+    } catch (const std::exception&) {  // no room for it there: with the next turn
+      return false;
     }
   }
 
-  void hand_over_batches() {
+  void hand_over_batches() noexcept {
     if (std::exchange(batched, false)) {
       for (auto& b : batches) {
-        if (!b.tasks.empty()) {
-          b.to->state_->take_in(b.tasks);
+        if (!b.tasks.empty() && !handed_over(b)) {
+          batched = true;
         }
       }
     }
@@ -102,11 +148,13 @@ struct loop::state {
 
   void wait_for_sockets() {
     readiness.async_wait(asio::posix::stream_descriptor::wait_read, [this](std::error_code aborted) {
+      sockets_awaited = false;
       if (!aborted) {
         take_ready();
         wait_for_sockets();
       }
     });
+    sockets_awaited = true;
   }
 
   void take_ready() {
@@ -130,9 +178,9 @@ struct loop::state {
   }
 
   void schedule_turn_end() {
-    if (!std::exchange(turn_end_scheduled, true)) {
+    if (!turn_end_scheduled) {
       // Behind everything that is ready now: Asio runs handlers in the order in which they became ready.
-      asio::post(context, [this] { run_turn_end(); });
+      turn_end_scheduled = run_soon([this] { run_turn_end(); });
     }
   }
 
@@ -142,7 +190,7 @@ struct loop::state {
     std::vector<task> now;
     now.swap(turn_end);
     for (auto& t : now) {
-      t();
+      perform(t);
     }
     if (turn_end.empty()) {  // give the capacity back for the next turn
       now.clear();
@@ -165,9 +213,38 @@ struct loop::state {
       }
       const auto late = timer_wheel::clock::now();
       self.metrics_.loop_lagged(late - due);
-      wheel.advance(late);
+      refill_memory_reserve();
+      try {
+        wheel.advance(late);
+      } catch (const std::exception& e) {
+        failed(e);
+      }
       start_beat();
+      see_to_what_nobody_woke_for();
     });
+  }
+
+  void see_to_what_nobody_woke_for() {
+    drain_inbox();
+    if (!turn_end_scheduled && (batched || !turn_end.empty())) {
+      run_turn_end();
+    }
+  }
+
+  void run() {
+    for (;;) {
+      try {
+        if (!sockets_awaited) {
+          wait_for_sockets();
+        }
+        start_beat();
+        context.run();
+        return;
+      } catch (const std::exception& e) {  // of a handler: Asio goes on where it was
+        failed(e);
+        std::this_thread::sleep_for(breath);
+      }
+    }
   }
 
   // Suspended coroutines go with the context; the connections in them use all that is declared before it.
@@ -190,6 +267,8 @@ struct loop::state {
   asio::steady_timer beat{context};
   timer_wheel::clock::time_point due;
   bool ticking = false;  // the beat is due within a tick
+  bool sockets_awaited = false;
+  std::move_only_function<void(std::string_view)> failure_told;
 };
 
 loop::loop(std::uint32_t index, metrics_cell& metrics)
@@ -205,6 +284,10 @@ asio::io_context& loop::context() noexcept {
 
 poller& loop::sockets() noexcept {
   return state_->sockets;
+}
+
+void loop::on_failure(std::move_only_function<void(std::string_view)> told) {
+  state_->failure_told = std::move(told);
 }
 
 void loop::on_ready(std::move_only_function<void(std::uint64_t, bool, bool)> told) {
@@ -250,8 +333,7 @@ bool loop::in_this_thread() const noexcept {
 
 void loop::run() {
   running = this;
-  state_->start_beat();
-  state_->context.run();
+  state_->run();
   state_->hand_over_batches();
   running = nullptr;
 }

@@ -37,6 +37,9 @@ public:
   [[nodiscard]] asio::io_context& context() noexcept;
   /// The sockets of this loop's connections. Loop thread only.
   [[nodiscard]] poller& sockets() noexcept;
+  /// `told` is called with what came out of something that ran on this loop for nobody in particular: a task, a
+  /// deadline. It ends there, and everything else goes on. Once, before run().
+  void on_failure(std::move_only_function<void(std::string_view)> told);
   /// `told` is called with the id, readiness to read and to write of each socket that is ready. Once, before run().
   void on_ready(std::move_only_function<void(std::uint64_t, bool, bool)> told);
   [[nodiscard]] metrics_cell& metrics() noexcept { return metrics_; }

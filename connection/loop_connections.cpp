@@ -1,7 +1,10 @@
 #include "connection/loop_connections.hpp"
 
 #include <mutex>
+#include <new>
 #include <utility>
+
+#include "connection/memory_reserve.hpp"
 
 namespace comity::connection {
 
@@ -43,7 +46,18 @@ void loop_connections::expect(std::uint64_t id) const noexcept {
   }
 }
 
+/// Whatever it was about, its end is carried through.
+void loop_connections::ended_by(live_connection& c, const std::exception& e) noexcept {
+  const memory_policy end{memory_policy::work::begun};
+  if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {
+    c.out_of_memory();
+  } else {
+    c.fault(e.what());
+  }
+}
+
 void loop_connections::remove(std::uint64_t id) {
+  const memory_policy end{memory_policy::work::begun};
   auto found = connections_.take(id);
   if (!found) {
     return;
@@ -102,8 +116,9 @@ void loop_connections::take_over(std::uint64_t id, std::unique_ptr<live_connecti
 }
 
 void loop_connections::schedule() {
-  if (!std::exchange(scheduled_, true)) {
+  if (!scheduled_) {
     loop_.at_turn_end([this] { end_turn(); });
+    scheduled_ = true;
   }
 }
 

@@ -47,6 +47,8 @@ public:
   virtual void flush() = 0;
   /// A fault of ours came out of one of these calls: it ends, and nobody else suffers.
   virtual void fault(std::string_view what) noexcept = 0;
+  /// There was no memory for what the peer sent: it ends, and where it can be told so, its peer is.
+  virtual void out_of_memory() noexcept { fault("out of memory"); }
   /// It was handed over: undoes all that ties it to its loop. False where it cannot leave now; it stays then.
   [[nodiscard]] virtual bool leave_loop() { return false; }
   /// It lives on that loop from now on, whose thread this is.
@@ -82,14 +84,14 @@ public:
   void expect(std::uint64_t id) const noexcept;
   /// Destroys it at the end of the turn: its own functions may be running. Found no more from now on.
   void remove(std::uint64_t id);
-  /// Calls `work(connection)` where that connection still is; what it throws becomes its fault().
+  /// Calls `work(connection)` where that connection still is; what it throws becomes its fault() or out_of_memory().
   template <typename Work>
   void on(std::uint64_t id, Work work) {
     if (auto* c = find(id)) {
       try {
         work(*c);
       } catch (const std::exception& e) {
-        c->fault(e.what());
+        ended_by(*c, e);
       }
     }
   }
@@ -129,6 +131,7 @@ private:
     cause why;
     std::string text;
   };
+  static void ended_by(live_connection&, const std::exception&) noexcept;
   void end_turn();
   void schedule();
   void set_up_newcomers();

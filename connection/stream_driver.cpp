@@ -82,6 +82,7 @@ stream_driver::clock::time_point stream_driver::begin_phase(phase ended) {
 // --- readiness -------------------------------------------------------------------------------------------------------
 
 void stream_driver::readable() {
+  const auto policy = while_read();
   if (!wire_.became_readable()) {
     return;
   }
@@ -99,7 +100,13 @@ void stream_driver::writable() {
 }
 
 void stream_driver::set_up() {
+  const auto policy = while_read();
   advance();
+}
+
+/// THREATS X13: what a peer brings may be refused; what it is an answer to is work of ours.
+memory_policy stream_driver::while_read() const noexcept {
+  return memory_policy{role_ == tls_role::accepts ? memory_policy::work::fails_at_once : memory_policy::work::begun};
 }
 
 void stream_driver::flush() {
@@ -225,7 +232,7 @@ void stream_driver::read_secure() {
 
 /// There is more, perhaps inside OpenSSL where the socket does not show it. The others first.
 void stream_driver::read_again_later() {
-  if (std::exchange(again_, true)) {
+  if (again_) {
     return;
   }
   loop_->loop().at_turn_end([loop = loop_, id = id_] {
@@ -235,6 +242,7 @@ void stream_driver::read_again_later() {
       self.advance();
     });
   });
+  again_ = true;
 }
 
 /// As much of the buffer as the peer's rate has room for: none, and no readiness is asked for until there is some. What
@@ -574,12 +582,15 @@ void stream_driver::arm() {
 }
 
 void stream_driver::expired() {
-  if (ended_) {
-    stage_ = stage::over;  // the peer did not close in time
-  } else {
-    timed_out();
-  }
-  settle();
+  loop_->on(id_, [](live_connection& c) {
+    auto& self = static_cast<stream_driver&>(c);
+    if (self.ended_) {
+      self.stage_ = stage::over;  // the peer did not close in time
+    } else {
+      self.timed_out();
+    }
+    self.settle();
+  });
 }
 
 }  // namespace comity::connection

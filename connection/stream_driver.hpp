@@ -25,6 +25,7 @@
 #include "connection/connection_info.hpp"
 #include "connection/log.hpp"
 #include "connection/loop_connections.hpp"
+#include "connection/memory_reserve.hpp"
 #include "connection/timer_wheel.hpp"
 #include "connection/transport/part_reader.hpp"
 #include "connection/transport/token_bucket.hpp"
@@ -179,6 +180,7 @@ private:
   [[nodiscard]] bool takes_parts() const final;
   void expired() final;
 
+  [[nodiscard]] memory_policy while_read() const noexcept;
   void read_clear();
   void read_secure();
   void read_again_later();

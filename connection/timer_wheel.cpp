@@ -1,6 +1,7 @@
 #include "connection/timer_wheel.hpp"
 
 #include <algorithm>
+#include <exception>
 
 namespace comity::connection {
 
@@ -59,6 +60,7 @@ void timer_wheel::advance(clock::time_point now) {
   if (target <= now_) {
     return;
   }
+  std::exception_ptr failure;
   for (auto t = first + 1; t <= target; ++t) {
     now_ = t;
     // The slot's entries are moved to a list of this call's own, so that what expired() arms is not looked at again.
@@ -78,7 +80,11 @@ void timer_wheel::advance(clock::time_point now) {
       const auto when = e.due_;
       unlink(e);
       if (when <= target) {
-        e.expired();
+        try {
+          e.expired();
+        } catch (...) {
+          failure = std::current_exception();
+        }
       } else {  // due in a later turn of the wheel
         e.wheel_ = this;
         e.next_ = &slot;
@@ -88,6 +94,9 @@ void timer_wheel::advance(clock::time_point now) {
         ++armed_;
       }
     }
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
   }
 }
 

@@ -108,7 +108,7 @@ public:
     pthread_sigmask(SIG_SETMASK, &all, &before);
     thread_ = std::thread{[this] {
       ::pthread_setname_np(::pthread_self(), "resolver");
-      io_.run();
+      serve();
     }};
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     asio::post(io_, [this, first = std::move(first)]() mutable { adopt(std::move(first)); });
@@ -148,6 +148,7 @@ private:
   };
   using served_ref = std::shared_ptr<served>;
 
+  void serve();
   void adopt(process_ptr);
   void join(child::question, reply);
   void put(const served_ref&, std::uint64_t id, lookup_under_way);
@@ -229,6 +230,21 @@ std::expected<child_resolver::core::process_ptr, std::string> child_resolver::co
     }
     with_.note(note_level::info, "the resolver process is ready: " + std::get<child::started>(*said).confined);
     return made;
+  }
+}
+
+/// Where there is no memory to hear the process out, it is as good as lost, and another one is started (THREATS X13).
+void child_resolver::core::serve() {
+  for (bool failed = false;;) {
+    try {
+      if (std::exchange(failed, false) && current_) {
+        lost(current_, "no memory for what it says; ");
+      }
+      io_.run();
+      return;
+    } catch (const std::exception&) {
+      failed = true;
+    }
   }
 }
 

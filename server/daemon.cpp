@@ -112,6 +112,7 @@ struct daemon::parts {
         control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
         signals{control.context(), SIGTERM, SIGINT, SIGHUP} {
     loops.tap(traces);
+    loops.report_to(log);
   }
   ~parts() { close(); }
   parts(const parts&) = delete;

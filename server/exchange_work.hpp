@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "connection/memory_reserve.hpp"
 #include "server/exchange.hpp"
 
 namespace comity::server {
@@ -27,6 +28,8 @@ void exchange::at_home(const jid& address, Work work) {
 
 template <typename Work>
 void exchange::run(account& who, Work&& work) {
+  // What fails here is told to nobody: it is carried through, whatever it came from (THREATS X13).
+  const connection::memory_policy policy{connection::memory_policy::work::begun};
   if (who.active) {
     if constexpr (requires { work.subject(); }) {
       if (who.waiting.size() >= limits().waiting) {

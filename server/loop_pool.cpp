@@ -50,6 +50,14 @@ void loop_pool::tap(trace::tap& t) noexcept {
   }
 }
 
+void loop_pool::report_to(log::sink& log) {
+  for (auto& l : loops_) {
+    l->on_failure([&log, index = l->index()](std::string_view what) {
+      log.write(log::level::error, "loop.failed", {{"loop", static_cast<std::int64_t>(index)}, {"detail", what}});
+    });
+  }
+}
+
 void loop_pool::start() {
   for (auto& l : loops_) {
     threads_.emplace_back([&loop = *l] {

@@ -41,6 +41,8 @@ public:
 
   /// Who looks on; before start().
   void tap(trace::tap&) noexcept;
+  /// Who hears of what failed on a loop and belongs to no connection; before start().
+  void report_to(log::sink&);
   /// One thread a loop. Control thread.
   void start();
   /// Runs `all_answered` on the loop that is the last to come to what was posted to each of them now. While one is

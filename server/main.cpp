@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "connection/memory_reserve.hpp"
 #include "dns/resolver_process.hpp"
 #include "server/admin/admin_server.hpp"
 #include "server/config/config.hpp"
@@ -94,6 +95,7 @@ int serve(const std::filesystem::path& file, bool check_only) {
     starter.reset();
   }
   raise_descriptor_limit();
+  comity::connection::keep_memory_in_reserve();
   (void)std::signal(SIGPIPE, SIG_IGN);
   comity::sandbox::hardening hardened{settings->server.hardening};
   if (auto made = comity::storage::make_folder_of(settings->storage.sqlite_file); !made) {

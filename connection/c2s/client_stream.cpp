@@ -4,10 +4,12 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <type_traits>
 #include <utility>
 
 #include "connection/c2s/features.hpp"
+#include "connection/memory_reserve.hpp"
 #include "connection/negotiation/bind.hpp"
 #include "connection/negotiation/negotiator.hpp"
 #include "connection/negotiation/session.hpp"
@@ -138,15 +140,34 @@ public:
     settle();
   }
 
+  /// RFC 6120 §4.9.3.17. Who has no session yet is let go without a word, which costs nothing.
+  void out_of_memory() noexcept override {
+    if (!bound_ || ended()) {
+      return fault("out of memory");
+    }
+    try {
+      dismiss(stream_condition::resource_constraint, cause::limit, "out of memory");
+    } catch (const std::exception&) {
+      fault("out of memory");
+    }
+  }
+
 private:
   // --- stream_driver -------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool paused() const override { return negotiation_ && negotiation_->paused(); }
 
   void take_header(xml::stream_header&& header) override { drive(event::header{std::move(header)}); }
-  void take_close() override { drive(event::peer_closed{}); }
-  void take_fault(stream_condition condition, bool too_big) override { drive(event::broken{condition, too_big}); }
+  void take_close() override {
+    const auto policy = once_understood();
+    drive(event::peer_closed{});
+  }
+  void take_fault(stream_condition condition, bool too_big) override {
+    const auto policy = once_understood();
+    drive(event::broken{condition, too_big});
+  }
   void take_element(xml::document& document) override {
+    const auto policy = once_understood();
     const auto root = document.root();
     if (bound_ && is_stanza(root, xml::ns_client) && !is_negotiation(root, peer_)) {
       return take_stanza(document);
@@ -161,6 +182,11 @@ private:
       return answer_negotiation(root);
     }
     drive(event::element{root});
+  }
+
+  /// THREATS X13: what a session has sent is carried through.
+  [[nodiscard]] memory_policy once_understood() const noexcept {
+    return memory_policy{bound_ ? memory_policy::work::begun : memory_policy::work::fails_at_once};
   }
 
   void begin_tls(connection::wire& wire) override {
@@ -372,6 +398,7 @@ private:
   static void ask(verify_key&&) {}
   template <typename Question>
   void ask(Question question) {
+    const memory_policy policy{memory_policy::work::begun};  // what is asked is answered
     auto back = [&loop = loop(), &host = host_, me = ref()](auto result) {
       loop.loop().post([&loop, &host, me, result = std::move(result)]() mutable {
         auto* waiting = static_cast<client_stream*>(loop.find(me.id));
@@ -421,6 +448,7 @@ private:
 
   /// The server forgets the session; once.
   void leave() {
+    const memory_policy policy{memory_policy::work::begun};
     if (std::exchange(bound_, false)) {
       host_.unbind(ref(), peer_, broken_);
     }

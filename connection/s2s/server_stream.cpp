@@ -1,7 +1,9 @@
 #include "connection/s2s/server_stream.hpp"
 
 #include <algorithm>
+#include <optional>
 
+#include "connection/memory_reserve.hpp"
 #include "connection/negotiation/stream_header.hpp"
 #include "connection/s2s/connect_budget.hpp"
 #include "connection/s2s/federation.hpp"
@@ -156,6 +158,11 @@ void server_stream::established(clock::time_point began, const action::flow_auth
 // --- what comes in ---------------------------------------------------------------------------------------------------
 
 void server_stream::take_element(xml::document& document) {
+  // THREATS X13: what a proven peer has sent is carried through.
+  std::optional<memory_policy> policy;
+  if (established_) {
+    policy.emplace(memory_policy::work::begun);
+  }
   taken_ = &document;
   happen(event::element{document.root()});
   taken_ = nullptr;
@@ -206,6 +213,7 @@ peer_prover& server_stream::prover() {
 }
 
 void server_stream::perform(action::ask& a) {
+  const memory_policy policy{memory_policy::work::begun};  // what is asked is answered
   std::visit([this](auto& question) { this->ask(question); }, a.question);
 }
 

@@ -164,8 +164,9 @@ tls::io_result wire::read(std::span<char> into) {
 }
 
 void wire::want_flush() {
-  if (!std::exchange(flush_wanted_, true)) {
+  if (!flush_wanted_) {
     loop_->has_output(id_);
+    flush_wanted_ = true;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -103,7 +104,11 @@ struct authenticator::core {
       auto next = std::move(queue.front());
       queue.pop_front();
       hold.unlock();
-      next();
+      try {
+        next();
+      } catch (const std::exception&) {  // no memory (THREATS X13): who asked is let go at its deadline, the others are
+                                         // served
+      }
       next = {};
       hold.lock();
     }

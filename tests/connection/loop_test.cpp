@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <asio.hpp>
+#include <functional>
 #include <latch>
+#include <new>
+#include <stdexcept>
 #include <thread>
 
 #include "connection/connection_metrics.hpp"
@@ -73,6 +76,51 @@ TEST_F(Loop, WhatTheEndOfATurnAsksForComesAtTheEndOfTheNext) {
   });
   turn();
   EXPECT_THAT(done_, ElementsAre(1, 2));
+}
+
+// THREATS X13: no memory for one task.
+TEST_F(Loop, ATaskThatThrowsTakesNothingElseWithIt) {
+  std::vector<std::string> told;
+  loop_.on_failure([&](std::string_view what) { told.emplace_back(what); });
+  loop_.post([] { throw std::bad_alloc{}; });
+  loop_.post([this] { done_.push_back(1); });
+  loop_.at_turn_end([] { throw std::runtime_error{"at the end"}; });
+  loop_.at_turn_end([this] { done_.push_back(2); });
+  turn();
+  EXPECT_THAT(done_, UnorderedElementsAre(1, 2));
+  EXPECT_THAT(told, UnorderedElementsAre("std::bad_alloc", "at the end"));
+}
+
+TEST_F(Loop, GoesOnBehindAHandlerThatThrows) {
+  std::vector<std::string> told;
+  loop_.on_failure([&](std::string_view what) { told.emplace_back(what); });
+  asio::post(loop_.context(), [] { throw std::bad_alloc{}; });
+  asio::post(loop_.context(), [this] { done_.push_back(1); });
+  loop_.post([this] {
+    done_.push_back(2);
+    loop_.stop();
+  });
+  loop_.run();
+  EXPECT_THAT(done_, ElementsAre(1, 2));
+  EXPECT_THAT(told, ElementsAre("std::bad_alloc"));
+}
+
+TEST_F(Loop, GoesOnBehindADeadlineThatThrows) {
+  struct deadline final : timer_wheel::entry {
+    void expired() override { then(); }
+    std::function<void()> then;
+  };
+  deadline thrower, other;
+  thrower.then = [] { throw std::bad_alloc{}; };
+  other.then = [this] {
+    done_.push_back(1);
+    loop_.stop();
+  };
+  const auto now = timer_wheel::clock::now();
+  loop_.arm(thrower, now);
+  loop_.arm(other, now + timer_wheel::tick);
+  loop_.run();
+  EXPECT_THAT(done_, ElementsAre(1));
 }
 
 TEST_F(Loop, KeepsTheOrderOfEachThread) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 namespace comity::connection {
@@ -107,6 +108,23 @@ TEST_F(TimerWheel, ForgetsWhatIsCancelledDestroyedOrMoved) {
   wheel.advance(start + 5s);
   EXPECT_TRUE(rang);
   EXPECT_EQ(wheel.next(), std::nullopt);
+}
+
+/// THREATS X13: memory that one lacks is no reason for another to wait for ever.
+TEST_F(TimerWheel, WhatOneThrowsIsToldOnceTheOthersHadTheirTurn) {
+  alarm_entry thrower, same_tick, later_tick, next_round;
+  int rang = 0;
+  thrower.then = [] { throw std::runtime_error{"no memory"}; };
+  same_tick.then = later_tick.then = [&] { ++rang; };
+  wheel.arm(thrower, start + 100ms);
+  wheel.arm(same_tick, start + 100ms);
+  wheel.arm(later_tick, start + 200ms);
+  wheel.arm(next_round, start + 100ms + 512 * timer_wheel::tick);
+  EXPECT_THROW(wheel.advance(start + 300ms), std::runtime_error);
+  EXPECT_EQ(rang, 2);
+  EXPECT_FALSE(thrower.armed());
+  EXPECT_EQ(wheel.armed(), 1U);
+  EXPECT_NO_THROW(wheel.advance(start + 400ms));
 }
 
 TEST_F(TimerWheel, LetsEntriesOutliveIt) {

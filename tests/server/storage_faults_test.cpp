@@ -4,13 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <future>
 #include <iterator>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "fakes/failing_files.hpp"
 #include "server/sqlite_store_test.hpp"
+#include "server/storage/sqlite/worker.hpp"
 
 namespace comity::storage {
 namespace {
@@ -152,6 +155,46 @@ TEST_F(SqliteStore, TakesUpADatabaseOfEachOlderServer) {  // THREATS X20
     reopen();
     EXPECT_THAT(offline(juliet), ElementsAre("kept", "after"));
   }
+}
+
+// THREATS X13: a change or a question for which there is no memory fails alone.
+class NoMemory : public SqliteStore {
+protected:
+  std::unique_ptr<database> another() { return std::move(*database::open(file_, log_)); }
+  static std::expected<void, error> has_no_memory(database&) { throw std::bad_alloc{}; }
+};
+
+TEST_F(NoMemory, FailsTheChangeAndNotItsGroup) {
+  writer_thread writer{another()};
+  std::vector<std::string> told;
+  std::promise<void> last;
+  const auto note = [&told](std::expected<void, error> r) { told.push_back(shown(r)); };
+  ASSERT_TRUE(create(juliet));
+  const auto insert = [](database& db) {
+    return db.prepare("INSERT INTO offline (user, wire) VALUES (?, 'w')").bind(juliet.text()).run();
+  };
+  writer.submit({insert, note});
+  writer.submit({has_no_memory, note});
+  writer.submit({insert, [](auto&&) { throw std::bad_alloc{}; }});
+  writer.submit({insert, [&](std::expected<void, error> r) {
+                   note(r);
+                   last.set_value();
+                 }});
+  last.get_future().get();
+  writer.finish();
+  EXPECT_THAT(told, ElementsAre("done", shown(std::unexpected{error::failed}), "done"));
+  auto reading = another();
+  auto count = reading->prepare("SELECT count(*) FROM offline");
+  ASSERT_TRUE(count.step().value_or(false));
+  EXPECT_EQ(3, count.number(0));
+}
+
+TEST_F(NoMemory, FailsTheQuestionAndNotThoseBehindIt) {
+  reader_thread reader{another()};
+  std::promise<int> told;
+  reader.submit([](database&) { throw std::bad_alloc{}; });
+  reader.submit([&told](database&) { told.set_value(1); });
+  EXPECT_EQ(1, told.get_future().get());
 }
 
 }  // namespace

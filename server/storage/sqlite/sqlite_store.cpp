@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -88,7 +89,11 @@ public:
     reader_.submit([user, done = std::move(done)](database& db) mutable {
       // Outlives the answer: what is thrown away of somebody else's takes its time after it (THREATS C2).
       credentials found;
-      const auto there = load_credentials(db, user, found);
+      std::expected<bool, error> there = std::unexpected{error::failed};
+      try {
+        there = load_credentials(db, user, found);
+      } catch (const std::exception&) {  // no memory for it (THREATS X13)
+      }
       done(!there   ? std::unexpected{there.error()}
            : *there ? std::expected<credentials, error>{std::move(found)}
                     : std::unexpected{error::not_found});
@@ -332,7 +337,14 @@ private:
 
   template <typename T, typename Ask>
   void read(completion<T> done, Ask ask) {
-    reader_.submit([done = std::move(done), ask = std::move(ask)](database& db) mutable { done(ask(db)); });
+    reader_.submit([done = std::move(done), ask = std::move(ask)](database& db) mutable {
+      std::expected<T, error> found = std::unexpected{error::failed};
+      try {
+        found = ask(db);
+      } catch (const std::exception&) {  // no memory for it (THREATS X13)
+      }
+      done(std::move(found));
+    });
   }
 
   writer_thread writer_;

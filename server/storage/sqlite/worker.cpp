@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <exception>
 #include <utility>
 
 namespace comity::storage {
@@ -15,7 +16,11 @@ std::expected<void, error> apply(database& db, change& c) {
   if (const auto begun = db.prepare("SAVEPOINT one").run(); !begun) {
     return begun;
   }
-  auto done = c.apply(db);
+  std::expected<void, error> done = std::unexpected{error::failed};
+  try {
+    done = c.apply(db);
+  } catch (const std::exception&) {  // no memory for it (THREATS X13): as if it had failed
+  }
   if (!done) {
     if (!db.in_transaction()) {
       return done;  // SQLite has taken everything back already
@@ -110,7 +115,10 @@ void writer_thread::commit(std::vector<change>& group) {
     }
   }
   for (std::size_t i = 0; i < group.size(); ++i) {
-    group[i].told(committed || given_up[i] ? outcomes[i] : std::unexpected{committed.error()});
+    try {
+      group[i].told(committed || given_up[i] ? outcomes[i] : std::unexpected{committed.error()});
+    } catch (const std::exception&) {  // nor for who is told: the others are
+    }
   }
 }
 
@@ -152,7 +160,10 @@ void reader_thread::run() {
     auto next = std::move(waiting_.front());
     waiting_.pop_front();
     hold.unlock();
-    next(*db_);
+    try {
+      next(*db_);
+    } catch (const std::exception&) {  // no memory to tell what was found: the others are told
+    }
     next = {};
     hold.lock();
   }
