@@ -22,7 +22,7 @@ ADDED = 0.05
 # A machine has other things to do at times: what it does not do twice, the attack has not done.
 ATTEMPTS = 2
 # What the allocator may keep afterwards for the next thousand.
-MEBIBYTES_LEFT = 128
+BYTES_LEFT = 128 * 1024 * 1024
 # Each from an address of its own, but for those that come from one, which its limits are to stop.
 DRIBBLERS, SLOW_WRITERS, FLOODERS, SLOW_READERS, MULTIPLEXERS, FROM_ONE = 380, 600, 100, 20, 100, 100
 AT_ONCE = 1000  # not all that break off are there at the same time
@@ -189,7 +189,7 @@ class WhileServing(unittest.TestCase):
             with open(world.log_path, "rb") as log:
                 log.seek(log_at)
                 self.assertLess(log.read().count(b"\n"), 5 * seen)
-            self.assertEqual(runner.run(world.settled(memory, MEBIBYTES_LEFT)), [])
+            self.assertEqual(runner.run(world.settled(memory, BYTES_LEFT)), [])
             self.assertEqual(world.closing_findings(), [])
 
 

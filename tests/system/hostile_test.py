@@ -7,7 +7,7 @@ import unittest
 
 import summary
 from harness import SANITIZED
-from hostile.world import World
+from hostile.world import BYTES_LEFT_BY_ALL, World
 from hostile import cases_operations, cases_sasl, cases_servers, cases_sessions, cases_xml
 
 CASES = cases_xml.CASES + cases_sasl.CASES + cases_servers.CASES + cases_sessions.CASES + cases_operations.CASES
@@ -47,6 +47,8 @@ class Hostile(unittest.TestCase):
 
     def test_z_what_holds_afterwards(self):
         self.assertEqual(self.world.closing_findings(), [])
+        if not SANITIZED:
+            self.assertLess(self.world.rss() - self.world.first_memory, BYTES_LEFT_BY_ALL)
         self.assertLessEqual(self.world.latency(0.99), LATENCY)
 
 
