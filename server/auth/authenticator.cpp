@@ -73,12 +73,18 @@ struct authenticator::core {
       }
       ++inside;
     }
+    struct visitor {  // who is gone too where the call has thrown
+      core& visited;
+      ~visitor() {
+        {
+          const std::lock_guard hold{visited.lock};
+          --visited.inside;
+        }
+        visited.left.notify_all();
+      }
+    };
+    const visitor within{*this};
     call();
-    {
-      const std::lock_guard hold{lock};
-      --inside;
-    }
-    left.notify_all();
   }
 
   /// False: the queue is full.
@@ -186,7 +192,12 @@ void authenticator::keys(const jid& user, tls::hash hash, std::move_only_functio
                 if (failed || !secret) {
                   return done(std::unexpected{sasl_condition::temporary_auth_failure});
                 }
-                auto nobody = made_up(user, hash, *secret);
+                connection::scram_keys nobody;
+                try {
+                  nobody = made_up(user, hash, *secret);
+                } catch (const std::exception&) {  // no memory for it (THREATS X13)
+                  return done(std::unexpected{sasl_condition::temporary_auth_failure});
+                }
                 const bool real = found && found->scram.contains(hash);
                 done(connection::found_keys{real ? std::move(found->scram.at(hash)) : std::move(nobody), real});
               });
@@ -206,10 +217,13 @@ void authenticator::check_password(const jid& user, connection::secret password,
         // Shared between the work and the refusal, whichever comes.
         auto answer = std::make_shared<decltype(done)>(std::move(done));
         const bool queued = c->submit([found = std::move(*found), password = std::move(password), answer] {
-          const auto derived = connection::derive_scram_keys(tls::hash::sha256, password.reveal(), found.keys.salt,
-                                                             found.keys.iterations);
-          const bool right =
-              derived && tls::equal_constant_time(derived->stored_key, found.keys.stored_key) && found.real;
+          connection::password_answer right = std::unexpected{sasl_condition::temporary_auth_failure};
+          try {
+            const auto derived = connection::derive_scram_keys(tls::hash::sha256, password.reveal(), found.keys.salt,
+                                                               found.keys.iterations);
+            right = derived && tls::equal_constant_time(derived->stored_key, found.keys.stored_key) && found.real;
+          } catch (const std::exception&) {  // no memory for it (THREATS X13)
+          }
           (*answer)(right);
         });
         if (!queued) {
