@@ -1,7 +1,9 @@
 """A broken machine below the server: clocks that jump, a log that nobody reads, power that fails, databases and
-configurations that are not what they should be. THREATS X2, X10, X19, X20."""
+memory that is short. THREATS X2, X10, X13, X19."""
 
+import collections
 import contextlib
+import mmap
 import os
 import re
 import shutil
@@ -11,10 +13,10 @@ import unittest
 
 from faults import fault
 from federation import Federation
-from harness import PATIENCE, Server, program, wait_until
+from harness import PATIENCE, SANITIZED, Server, program, wait_until
 from ledger import Ledger
 from storage_test import PING, Load, integrity
-from xmpp_client import is_message
+from xmpp_client import AuthenticationFailed, StreamClosed, StreamError, is_message
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
 
@@ -122,6 +124,129 @@ class BlockedLog(unittest.TestCase):
             server.login("alice").close()
             self.assertGreater(server.counter("comity_log_messages_total", level="info"), 0)
         os.close(server.log_to)
+
+
+class Supply:
+    """The memory of a server that runs short of it when it is told to (faulty_machine.cpp)."""
+
+    def __init__(self, server):
+        path = server.directory / "memory"
+        path.write_bytes(bytes(32))
+        server.environment = {"LD_PRELOAD": program("COMITY_FAULTY_MACHINE"), "COMITY_TEST_MEMORY": str(path)}
+        with open(path, "r+b") as file:
+            self.counts = mmap.mmap(file.fileno(), 32)
+
+    def fail_at(self, kind, number):
+        """The `number`-th "object" or "piece" from now on is not to be had; 0: all are."""
+        struct.pack_into("=q", self.counts, 0 if kind == "object" else 16, number)
+
+    def given(self, kind):
+        return struct.unpack_from("=q", self.counts, 8 if kind == "object" else 24)[0]
+
+    def left(self, kind):
+        return struct.unpack_from("=q", self.counts, 0 if kind == "object" else 16)[0]
+
+
+@unittest.skipIf(SANITIZED, "a sanitizer has an allocator of its own, which gives no less")
+class ShortOfMemory(unittest.TestCase):
+    """THREATS X13: for each allocation of a login, and of messages to who is there and to who is not, that one fails.
+    Whose bytes it was about is let go, told resource-constraint where there is a session to tell; everything else goes
+    on, and nothing that was taken is lost or doubled."""
+
+    stride = 7  # of the libraries' allocations, of which there are many, and whose failures they tell themselves
+
+    def test_every_object(self):
+        self.survives("object", 1)
+
+    def test_pieces_for_libraries_during_a_login(self):
+        server = Server(users=["alice"], settings={"log": {"level": "info"}})
+        supply = Supply(server)
+        with server, server.control():
+            self.assertGreater(self.logins(server, supply, "piece", self.stride), 50)
+
+    def survives(self, kind, step):
+        server = Server(users=["alice", "bob", "away"], settings={"log": {"level": "info"}})
+        supply = Supply(server)
+        self.ledger = Ledger(kind)
+        with server, server.control(), server.login("bob") as bob:
+            server.login("alice").close()  # what is made once is made
+            baseline = server.fds()
+            tried = self.logins(server, supply, kind, step)
+            tried += self.messages(server, supply, kind, step, bob)
+            print(f"{kind}: {tried} failed", flush=True)
+            self.assertGreater(tried, 100)
+            self.assertEqual(server.login("away", available=False).close(), True)
+            wait_until(lambda: server.fds() <= baseline, lambda: f"{server.fds()} descriptors, {baseline} before")
+            wait_until(lambda: server.metric("comity_sessions", host=server.domain) == 3, "all sessions but three are gone")
+            self.ledger.assert_balanced(everything=False)
+            self.assertGreater(self.ledger.counts()["stored"], 10)
+            self.assertGreater(self.ledger.counts()["delivered"], 10)
+
+    def at_each(self, server, supply, kind, step, work):
+        """`work()` with each of its allocations failing, until there are no more of them. How many did."""
+        number, failed = step, 0
+        while True:
+            with fault("X13"):
+                supply.fail_at(kind, number)
+                work(failed)
+                reached = supply.left(kind) <= 0
+                supply.fail_at(kind, 0)
+                server.assert_alive()
+            if not reached:
+                return failed
+            number, failed = number + step, failed + 1
+
+    def logins(self, server, supply, kind, step):
+        outcomes = collections.Counter()
+
+        def login(_):
+            try:
+                with contextlib.closing(server.login("alice", resource="short")):
+                    outcomes["in"] += 1
+            except (StreamError, StreamClosed, AuthenticationFailed, OSError, AssertionError) as refused:
+                outcomes[type(refused).__name__] += 1
+                self.assertNotIsInstance(refused, TimeoutError)
+                supply.fail_at(kind, 0)
+                server.login("alice", resource="short").close()
+        failed = self.at_each(server, supply, kind, step, login)
+        print(f"{kind}: logins {dict(outcomes)}", flush=True)
+        return failed
+
+    def messages(self, server, supply, kind, step, bob):
+        ends = collections.Counter()
+        alice = server.login("alice")
+
+        def talk(number):
+            nonlocal alice
+            sent = [self.ledger.send(alice, bob.jid), self.ledger.send(alice, "away@comity.test")]
+            try:
+                alice.iq("get", PING, "away@comity.test")
+                self.ledger.take(sent)
+                self.ledger.read(bob, lambda: self.ledger.fates[sent[0]])
+            except (StreamError, StreamClosed) as ended:
+                supply.fail_at(kind, 0)
+                ends[str(ended)] += 1
+                self.assertIsInstance(ended, StreamError)
+                self.assertEqual(ended.condition, "resource-constraint")
+                alice.abort()
+                alice = server.login("alice")
+            if number % 40 == 39:  # no more are kept for one who is away than that
+                supply.fail_at(kind, 0)
+                with server.login("away") as away:
+                    away.iq("get", PING)
+                    for element in away.pending():
+                        self.ledger.book(element)
+        failed = self.at_each(server, supply, kind, step, talk)
+        print(f"{kind}: streams of messages that ended {dict(ends)}", flush=True)
+        with server.login("away") as away:
+            away.iq("get", PING)
+            for element in away.pending():
+                self.ledger.book(element)
+        alice.close()
+        bob.iq("get", PING)
+        for element in bob.pending():
+            self.ledger.book(element)
+        return failed
 
 
 class PowerCut(unittest.TestCase):
