@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "connection/negotiation/dialback_key.hpp"
 #include "connection/s2s/federation.hpp"
 #include "connection/s2s/trust.hpp"
 #include "server/element_limits.hpp"
@@ -13,8 +14,6 @@
 namespace comity::server {
 
 namespace {
-
-constexpr std::size_t secret_bytes = 32;
 
 connection::required_trust trust_of(config::s2s_trust t) {
   using enum connection::required_trust;
@@ -102,7 +101,7 @@ std::shared_ptr<const s2s_rules> s2s_rules_of(const config::settings& all,
 }
 
 s2s_service::s2s_service(std::shared_ptr<const s2s_rules> rules)
-    : secret_{tls::random_bytes(secret_bytes)}, rules_{std::move(rules)} {
+    : secret_{connection::new_dialback_secret()}, rules_{std::move(rules)} {
 }
 
 void s2s_service::attach(server::router& router, connection::federation& federation) noexcept {

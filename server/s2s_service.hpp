@@ -11,6 +11,7 @@
 #include "connection/s2s/s2s_host.hpp"
 #include "server/config/settings.hpp"
 #include "server/router.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::connection {
 class federation;
@@ -44,14 +45,14 @@ public:
   [[nodiscard]] connection::peer_policy policy(std::string_view remote) const override;
   [[nodiscard]] std::shared_ptr<const connection::s2s_settings> settings() const override;
   [[nodiscard]] std::shared_ptr<const tls::trust_store> authorities() const override;
-  [[nodiscard]] const std::string& dialback_secret() const override { return secret_; }
+  [[nodiscard]] const tls::secret& dialback_secret() const override { return secret_; }
   void received(stanza_ref) override;
   void undeliverable(stanza_ref error) override;
 
   void send(stanza_ref) override;
 
 private:
-  const std::string secret_;  // of this process: no key of an earlier one is worth anything (XEP-0185 §3)
+  const tls::secret secret_;  // of this process: no key of an earlier one is worth anything (XEP-0185 §3)
   server::router* router_ = nullptr;
   connection::federation* federation_ = nullptr;
   mutable std::mutex lock_;  // held for the copy of a pointer

@@ -56,10 +56,10 @@ std::string pem(X509* certificate) {
   return text_of(out.get());
 }
 
-std::string pem(EVP_PKEY* key) {
+secret pem(EVP_PKEY* key) {
   const bio_ptr out{BIO_new(BIO_s_secmem())};
   must(out && PEM_write_bio_PrivateKey(out.get(), key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
-  return text_of(out.get());
+  return secret{text_of(out.get())};
 }
 
 void extend(X509* certificate, X509* issuer, int nid, const std::string& value) {
@@ -118,7 +118,7 @@ std::expected<pem_pair, std::string> issue(const pem_pair& authority, const std:
   const bio_ptr certificate{
       BIO_new_mem_buf(authority.certificate.data(), static_cast<int>(authority.certificate.size()))};
   const bio_ptr private_key{
-      BIO_new_mem_buf(authority.private_key.data(), static_cast<int>(authority.private_key.size()))};
+      BIO_new_mem_buf(authority.private_key.reveal().data(), static_cast<int>(authority.private_key.size()))};
   must(certificate && private_key);
   const x509_ptr issuer{PEM_read_bio_X509(certificate.get(), nullptr, no_password, nullptr)};
   const key_ptr issuer_key{PEM_read_bio_PrivateKey(private_key.get(), nullptr, no_password, nullptr)};

@@ -9,12 +9,14 @@
 #include <expected>
 #include <string>
 
+#include "tls/secret.hpp"
+
 namespace comity::tls {
 
-/// PEM, both. The key is a secret: cleanse() it when it has been written.
+/// PEM, both.
 struct pem_pair {
   std::string certificate;
-  std::string private_key;
+  secret private_key;
 };
 
 /// An authority of that name (CN), which may sign certificates of hosts and no further authorities (RFC 5280 §4.2.1.9).

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "tls/crypto.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::tls {
 
@@ -53,9 +54,9 @@ public:
 
   explicit hmac_of_digest(std::string_view key) {
     // RFC 2104 §2: a longer key is hashed first.
-    const auto shortened = key.size() > Hash::block ? tls::digest(kind(), key) : std::string{key};
-    padded(inner_, shortened, 0x36);
-    padded(outer_, shortened, 0x5c);
+    const secret shortened{key.size() > Hash::block ? tls::digest(kind(), key) : std::string{key}};
+    padded(inner_, shortened.reveal(), 0x36);
+    padded(outer_, shortened.reveal(), 0x5c);
     block_[Hash::size] = 0x80;  // FIPS 180-4 §5.1: then zeros, then the number of bits: the key's block and the digest
     constexpr std::size_t bits = (Hash::block + Hash::size) * 8;
     block_[Hash::block - 2] = bits >> 8U;

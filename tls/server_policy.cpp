@@ -140,7 +140,6 @@ int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* 
   const int ready = EVP_MAC_CTX_set_params(mac, parameters.data()) == 1 &&
                     (sealing != 0 ? EVP_EncryptInit_ex(cipher, ticket_cipher(), nullptr, key.aes.data(), iv)
                                   : EVP_DecryptInit_ex(cipher, ticket_cipher(), nullptr, key.aes.data(), iv)) == 1;
-  OPENSSL_cleanse(&key, sizeof key);
   return ready == 0 ? -1 : renew ? 2 : 1;
 }
 

@@ -9,24 +9,14 @@
 
 namespace comity::tls {
 
-namespace {
-
-void destroy(std::optional<ticket_keys::key>& k) {
-  if (k) {
-    OPENSSL_cleanse(&*k, sizeof *k);
-    k.reset();
-  }
-}
-
-}  // namespace
-
 ticket_keys::ticket_keys(std::chrono::seconds lifetime, std::function<clock::time_point()> now)
     : lifetime_{lifetime}, now_{std::move(now)} {
 }
 
-ticket_keys::~ticket_keys() {
-  destroy(current_);
-  destroy(previous_);
+ticket_keys::key::~key() {
+  OPENSSL_cleanse(name.data(), name.size());
+  OPENSSL_cleanse(aes.data(), aes.size());
+  OPENSSL_cleanse(mac.data(), mac.size());
 }
 
 void ticket_keys::rotate() {
@@ -34,11 +24,10 @@ void ticket_keys::rotate() {
   if (current_ && now - current_->made < lifetime_) {
     return;
   }
-  destroy(previous_);
+  previous_.reset();
   if (current_ && now - current_->made < 2 * lifetime_) {
     previous_ = current_;
   }
-  destroy(current_);
   key fresh;
   fresh.made = now;
   if (RAND_bytes(fresh.name.data(), static_cast<int>(fresh.name.size())) != 1 ||
@@ -47,7 +36,6 @@ void ticket_keys::rotate() {
     throw std::runtime_error{"OpenSSL cannot give random bytes"};
   }
   current_ = fresh;
-  OPENSSL_cleanse(&fresh, sizeof fresh);
 }
 
 ticket_keys::key ticket_keys::current() {

@@ -16,7 +16,12 @@ namespace comity::tls {
 class ticket_keys {
 public:
   using clock = std::chrono::steady_clock;
+  /// Overwritten when it goes.
   struct key {
+    key() = default;
+    key(const key&) = default;
+    key& operator=(const key&) = default;
+    ~key();
     std::array<unsigned char, 16> name{};
     std::array<unsigned char, 32> aes{};
     std::array<unsigned char, 32> mac{};
@@ -26,7 +31,6 @@ public:
   explicit ticket_keys(
       std::chrono::seconds lifetime = std::chrono::hours{12},
       std::function<clock::time_point()> now = [] { return clock::now(); });
-  ~ticket_keys();
   ticket_keys(const ticket_keys&) = delete;
   ticket_keys& operator=(const ticket_keys&) = delete;
 

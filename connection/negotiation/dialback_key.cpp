@@ -18,8 +18,8 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-std::string new_dialback_secret() {
-  return tls::random_bytes(32);
+tls::secret new_dialback_secret() {
+  return tls::secret{tls::random_bytes(32)};
 }
 
 std::string dialback_key(std::string_view secret, const domain_flow& flow, std::string_view stream_id) {
@@ -27,7 +27,9 @@ std::string dialback_key(std::string_view secret, const domain_flow& flow, std::
   std::string text;
   text.reserve(flow.target.size() + flow.sender.size() + stream_id.size() + 2);
   text.append(flow.target).append(" ").append(flow.sender).append(" ").append(stream_id);
-  return tls::hex(tls::hmac(tls::hash::sha256, tls::hex(tls::digest(tls::hash::sha256, secret)), text));
+  const tls::secret digest{tls::digest(tls::hash::sha256, secret)};
+  const tls::secret key{tls::hex(digest.reveal())};
+  return tls::hex(tls::hmac(tls::hash::sha256, key.reveal(), text));
 }
 
 bool is_dialback_key(std::string_view key, std::string_view secret, const domain_flow& flow,

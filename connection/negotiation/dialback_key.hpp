@@ -8,11 +8,12 @@
 #include <string_view>
 
 #include "connection/negotiation/domain_flow.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::connection {
 
 /// A fresh secret of 256 random bits, one for the process (XEP-0185 §2, THREATS D2).
-[[nodiscard]] std::string new_dialback_secret();
+[[nodiscard]] tls::secret new_dialback_secret();
 
 /// HMAC-SHA256(hex(SHA256(secret)), target SP sender SP stream id), in lower-case hexadecimal (XEP-0185 §2). Domains
 /// hold no space, so no two triples share their text whatever the peer's stream id is (THREATS D2).

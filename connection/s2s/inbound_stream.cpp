@@ -153,7 +153,7 @@ private:
     known.route = route();
     return negotiator{{.content_ns = xml::ns_server,
                        .features = s2s_features({.metrics = metrics(),
-                                                 .dialback_secret = with().host.dialback_secret(),
+                                                 .dialback_secret = with().host.dialback_secret().reveal(),
                                                  .domains = {.hosts = hosts, .allows = allows},
                                                  .limits = limits_of(settings())}),
                        .hosts = hosts,

@@ -39,7 +39,7 @@ outbound_stream::outbound_stream(const s2s_collaborators& collaborators, std::sh
       owner_{owner},
       machine_{
           {.flow = call_.flow,
-           .dialback_secret = collaborators.host.dialback_secret(),
+           .dialback_secret = collaborators.host.dialback_secret().reveal(),
            .domains = {.hosts = [&host = collaborators.host](std::string_view d) { return host.hosts(d); },
                        .allows = [&host = collaborators.host](std::string_view d) { return host.policy(d).allow; }},
            .metrics = metrics(),

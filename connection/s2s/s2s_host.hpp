@@ -16,6 +16,7 @@
 #include "connection/stanza.hpp"
 #include "connection/vocabulary.hpp"
 #include "connection/xml/framer.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::tls {
 class peer_credentials;
@@ -88,7 +89,7 @@ public:
   /// The authorities that peers' certificates may stand on; those in force now.
   [[nodiscard]] virtual std::shared_ptr<const tls::trust_store> authorities() const = 0;
   /// Of XEP-0185: at least 256 random bits, made once for the process. Lives as long as the host.
-  [[nodiscard]] virtual const std::string& dialback_secret() const = 0;
+  [[nodiscard]] virtual const tls::secret& dialback_secret() const = 0;
   /// A stanza of an authorised pair: the domain of `from` is proven, that of `to` is hosted here.
   virtual void received(stanza_ref) = 0;
   /// The error that goes back to the local sender of a stanza that could not be delivered (THREATS D6). There is none

@@ -85,15 +85,13 @@ std::expected<scram_keys, jid_error> derive_scram_keys(tls::hash hash, std::stri
     return std::unexpected{prepared.error()};
   }
   scram_keys keys;
-  auto salted = tls::pbkdf2(hash, *prepared, salt, iterations);
-  auto client_key = tls::hmac(hash, salted, "Client Key");
+  const secret text{std::move(*prepared)};
+  const secret salted{tls::pbkdf2(hash, text.reveal(), salt, iterations)};
+  const secret client_key{tls::hmac(hash, salted.reveal(), "Client Key")};
   keys.salt = std::move(salt);
   keys.iterations = iterations;
-  keys.stored_key = tls::digest(hash, client_key);
-  keys.server_key = tls::hmac(hash, salted, "Server Key");
-  tls::cleanse(salted);
-  tls::cleanse(client_key);
-  tls::cleanse(*prepared);
+  keys.stored_key = secret{tls::digest(hash, client_key.reveal())};
+  keys.server_key = secret{tls::hmac(hash, salted.reveal(), "Server Key")};
   return keys;
 }
 

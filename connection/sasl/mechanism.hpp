@@ -19,39 +19,19 @@
 #include "connection/errors.hpp"
 #include "connection/jid.hpp"
 #include "tls/crypto.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::connection {
+
+using tls::secret;
 
 /// Salted SCRAM keys of one hash (RFC 5802 §3); never a password.
 struct scram_keys {
   std::string salt;  // raw octets
   std::uint32_t iterations = 0;
-  std::string stored_key;
-  std::string server_key;
+  secret stored_key;
+  secret server_key;
   friend bool operator==(const scram_keys&, const scram_keys&) = default;
-};
-
-/// A password on its way to the hash. Overwritten when it goes; has no way into a log.
-class secret {
-public:
-  secret() = default;
-  explicit secret(std::string text) noexcept : text_{std::move(text)} {}
-  ~secret() { tls::cleanse(text_); }
-  secret(secret&& other) noexcept : text_{std::move(other.text_)} { tls::cleanse(other.text_); }
-  secret& operator=(secret&& other) noexcept {
-    if (this != &other) {
-      tls::cleanse(text_);
-      text_ = std::move(other.text_);
-      tls::cleanse(other.text_);
-    }
-    return *this;
-  }
-  secret(const secret&) = delete;
-  secret& operator=(const secret&) = delete;
-  [[nodiscard]] std::string_view reveal() const noexcept { return text_; }
-
-private:
-  std::string text_;
 };
 
 /// What a channel binding binds to: raw octets, which may be made only once a client binds, since most do not.

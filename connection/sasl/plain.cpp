@@ -36,7 +36,7 @@ sasl_step plain_mechanism::respond(std::string_view octets) {
   sasl_step ask;
   ask.what = sasl_step::kind::check_password;
   ask.username = username_;
-  ask.password = secret{std::string{password}};
+  ask.password = secret{password};
   return ask;
 }
 

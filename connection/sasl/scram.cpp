@@ -202,28 +202,28 @@ sasl_step scram_mechanism::client_final(std::string_view message) {
   if (!binding || !nonce || !proof_text || rest.data() != nullptr) {  // the proof is the last attribute
     return sasl_failure(sasl_condition::malformed_request);
   }
-  const auto proof = tls::base64_decode(*proof_text);
-  if (!proof || !tls::base64_decode(*binding)) {
+  auto decoded = tls::base64_decode(*proof_text);
+  if (!decoded || !tls::base64_decode(*binding)) {
     return sasl_failure(sasl_condition::malformed_request);
   }
+  const secret proof{std::move(*decoded)};
   if (*nonce != nonce_ || !tls::equal_constant_time(*binding, tls::base64_encode(channel_binding_)) ||
-      proof->size() != tls::digest_size(hash_)) {
+      proof.size() != tls::digest_size(hash_)) {
     return sasl_failure(sasl_condition::not_authorized);
   }
   const auto auth_message = first_bare_ + "," + server_first_ + "," + std::string{without_proof};
-  auto client_key = tls::hmac(hash_, keys_.stored_key, auth_message);
-  for (std::size_t i = 0; i < client_key.size(); ++i) {
-    client_key[i] = static_cast<char>(client_key[i] ^ (*proof)[i]);
-  }
-  const bool right = tls::equal_constant_time(tls::digest(hash_, client_key), keys_.stored_key);
-  tls::cleanse(client_key);
+  auto unmasked = tls::hmac(hash_, keys_.stored_key.reveal(), auth_message);
+  std::ranges::transform(unmasked, proof.reveal(), unmasked.begin(),
+                         [](char a, char b) { return static_cast<char>(a ^ b); });
+  const secret client_key{std::move(unmasked)};
+  const bool right = secret{tls::digest(hash_, client_key.reveal())} == keys_.stored_key;
   if (!right || !real_) {
     return sasl_failure(sasl_condition::not_authorized);
   }
   sasl_step done;
   done.what = sasl_step::kind::success;
   done.username = username_;
-  done.octets = "v=" + tls::base64_encode(tls::hmac(hash_, keys_.server_key, auth_message));
+  done.octets = "v=" + tls::base64_encode(tls::hmac(hash_, keys_.server_key.reveal(), auth_message));
   return done;
 }
 

@@ -34,6 +34,7 @@
 #include "server/log.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
 #include "tls/crypto.hpp"
+#include "tls/secret.hpp"
 
 namespace {
 
@@ -189,9 +190,9 @@ struct password_options {
 };
 
 /// Never from the command line or the environment, where others could read it.
-std::string password(const password_options& o) {
+comity::tls::secret password(const password_options& o) {
   if (o.generate) {
-    return comity::tls::random_token(generated_bits);
+    return comity::tls::secret{comity::tls::random_token(generated_bits)};
   }
   std::string line;
   if (o.from_stdin) {
@@ -210,7 +211,7 @@ std::string password(const password_options& o) {
   if (line.empty()) {
     throw failure{"the password is empty; give one of at least one character"};
   }
-  return line;
+  return comity::tls::secret{std::move(line)};
 }
 
 // --- what is printed -------------------------------------------------------------------------------------------------
@@ -297,14 +298,14 @@ void add_user_commands(CLI::App& app, command_line& c) {
   };
   const auto set = [&c](const char* name) {
     const auto secret = password(c.passwords);
-    auto result = ask(c.common, name, {{"jid", c.jid}, {"password", secret}});
+    auto result = ask(c.common, name, {{"jid", c.jid}, {"password", secret.reveal()}});
     if (c.passwords.generate) {
-      result["password"] = secret;
+      result["password"] = secret.reveal();
     }
     if (c.common.as_json) {
       print(result);
     } else if (c.passwords.generate) {
-      std::cout << secret << '\n';
+      std::cout << secret.reveal() << '\n';
     }
   };
   auto* add = user->add_subcommand("add", "make an account");

@@ -17,6 +17,7 @@
 #include "server/setup/service.hpp"
 #include "server/setup/setup.hpp"
 #include "tls/crypto.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::admin {
 
@@ -152,19 +153,18 @@ private:
       return tell(user->text() + " is there already: left as it is");
     }
     bool generated = false;
-    auto secret = password(generated);
-    with_.ask("user add", {{"jid", user->text()}, {"password", secret}});
+    const auto secret = password(generated);
+    with_.ask("user add", {{"jid", user->text()}, {"password", secret.reveal()}});
     if (generated && with_.as_json) {
-      result_["password"] = secret;
+      result_["password"] = secret.reveal();
     } else if (generated) {
-      std::cout << "; the password of " << user->text() << ", which is not shown again: " << secret << '\n';
+      std::cout << "; the password of " << user->text() << ", which is not shown again: " << secret.reveal() << '\n';
     }
-    tls::cleanse(secret);
     tell("made the account " + user->text());
   }
 
   /// Never from the command line, where others could read it.
-  std::string password(bool& generated) {
+  tls::secret password(bool& generated) {
     std::string line;
     if (asked_.password_stdin) {
       std::getline(std::cin, line);
@@ -174,7 +174,7 @@ private:
       if (line.empty()) {
         refuse("the password is empty; give a line with one on standard input");
       }
-      return line;
+      return tls::secret{std::move(line)};
     }
     if (at_a_terminal() && !asked_.generate) {
       line = with_.typed("Its password (empty: one is made): ");
@@ -182,11 +182,11 @@ private:
         if (with_.typed("Once more: ") != line) {
           refuse("the two passwords differ; run it again, it goes on from here");
         }
-        return line;
+        return tls::secret{std::move(line)};
       }
     }
     generated = true;
-    return tls::random_token(generated_bits);
+    return tls::secret{tls::random_token(generated_bits)};
   }
 
   // --- running and being found ---------------------------------------------------------------------------------------

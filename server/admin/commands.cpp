@@ -30,6 +30,12 @@ struct asked {
     const auto found = args.find(name);
     return found != args.end() && found->is_string() ? found->get<std::string>() : std::string{};
   }
+  /// It is not there any more then.
+  [[nodiscard]] tls::secret take_secret(const char* name) {
+    const auto found = args.find(name);
+    return found != args.end() && found->is_string() ? tls::secret{std::move(found->get_ref<std::string&>())}
+                                                     : tls::secret{};
+  }
 };
 
 std::optional<asked> parse(std::string_view request) {
@@ -121,7 +127,7 @@ bool account_commands::run(std::string_view request, replier& reply) {
   }
   const auto verb = std::string_view{a->command}.substr(5);
   if (verb == "add" || verb == "passwd") {
-    set_password(a->text("jid"), a->text("password"), verb == "add", std::move(reply));
+    set_password(a->text("jid"), a->take_secret("password"), verb == "add", std::move(reply));
   } else if (verb == "delete") {
     remove(a->text("jid"), std::move(reply));
   } else if (verb == "list") {
@@ -147,14 +153,13 @@ std::expected<jid, std::string> account_commands::account(const std::string& tex
   return *user;
 }
 
-void account_commands::set_password(const std::string& text, std::string password, bool create, replier reply) {
+void account_commands::set_password(const std::string& text, tls::secret password, bool create, replier reply) {
   auto user = account(text);
   if (!user || password.empty()) {
     return reply(refusal(user ? "the password is empty; give one of at least one character" : user.error()));
   }
   with_.authenticator.make_credentials(
-      connection::secret{std::move(password)},
-      [this, user = std::move(*user), create, reply = std::move(reply)](auto made) mutable {
+      std::move(password), [this, user = std::move(*user), create, reply = std::move(reply)](auto made) mutable {
         if (!made) {
           return reply(refusal(made.error() == auth::authenticator::make_error::busy
                                    ? "too many passwords are being hashed; try again in a moment"

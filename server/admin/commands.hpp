@@ -21,6 +21,7 @@
 #include "server/auth/authenticator.hpp"
 #include "server/sandbox/hardening.hpp"
 #include "server/storage/store.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::admin {
 
@@ -45,7 +46,7 @@ public:
   [[nodiscard]] bool run(std::string_view request, replier& reply);
 
 private:
-  void set_password(const std::string& user, std::string password, bool create, replier reply);
+  void set_password(const std::string& user, tls::secret password, bool create, replier reply);
   void remove(const std::string& user, replier reply);
   void list(const std::string& domain, replier reply);
   [[nodiscard]] std::expected<jid, std::string> account(const std::string& text) const;

@@ -30,18 +30,19 @@ std::string_view name_of(tls::hash h) {
 }
 
 /// Keys of a user who is not there: from the secret alone, so that they stay the same.
-connection::scram_keys made_up(const jid& user, tls::hash hash, const std::string& secret) {
+connection::scram_keys made_up(const jid& user, tls::hash hash, const tls::secret& secret) {
   const auto derived = [&](std::string_view what, std::size_t size) {
-    auto bytes = tls::hmac(tls::hash::sha512, secret,
+    auto bytes = tls::hmac(tls::hash::sha512, secret.reveal(),
                            std::string{what} + '\0' + std::string{name_of(hash)} + '\0' + user.text());
     bytes.resize(size);
     return bytes;
   };
-  return {derived("salt", salt_bytes), authenticator::iterations, derived("stored", tls::digest_size(hash)),
-          derived("server", tls::digest_size(hash))};
+  return {derived("salt", salt_bytes), authenticator::iterations,
+          tls::secret{derived("stored", tls::digest_size(hash))},
+          tls::secret{derived("server", tls::digest_size(hash))}};
 }
 
-using secret_result = std::expected<std::string, storage::error>;
+using secret_result = std::expected<tls::secret, storage::error>;
 
 }  // namespace
 
@@ -60,7 +61,7 @@ struct authenticator::core {
   unsigned inside = 0;  // threads of the store that are calling back
 
   // The key of the made-up salts. It comes from the store once; whoever asks before waits here.
-  std::optional<std::string> secret;
+  std::optional<tls::secret> secret;
   std::vector<secret_waiter> waiting;
 
   /// Runs `call` unless all is over; whoever ends all waits until it is through.
@@ -221,7 +222,7 @@ void authenticator::check_password(const jid& user, connection::secret password,
           try {
             const auto derived = connection::derive_scram_keys(tls::hash::sha256, password.reveal(), found.keys.salt,
                                                                found.keys.iterations);
-            right = derived && tls::equal_constant_time(derived->stored_key, found.keys.stored_key) && found.real;
+            right = derived && derived->stored_key == found.keys.stored_key && found.real;
           } catch (const std::exception&) {  // no memory for it (THREATS X13)
           }
           (*answer)(right);

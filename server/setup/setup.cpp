@@ -172,13 +172,11 @@ private:
       return std::unexpected{std::move(authority.error())};
     }
     auto made = tls::issue(*authority, domain_, certificate_life);
-    tls::cleanse(authority->private_key);
     if (!made) {
       return std::unexpected{wish_.places.authority().string() + ": " + made.error() +
                              "; remove it to have another made"};
     }
-    auto written = write_file(chosen_.private_key, made->private_key, private_file, service_);
-    tls::cleanse(made->private_key);
+    auto written = write_file(chosen_.private_key, made->private_key.reveal(), private_file, service_);
     if (written) {
       written = write_file(chosen_.certificate, made->certificate, readable_file, service_);
     }
@@ -198,11 +196,11 @@ private:
       if (!certificate || !key) {
         return std::unexpected{certificate ? key.error() : certificate.error()};
       }
-      return tls::pem_pair{.certificate = std::move(*certificate), .private_key = std::move(*key)};
+      return tls::pem_pair{.certificate = std::move(*certificate), .private_key = tls::secret{std::move(*key)}};
     }
     auto made = tls::make_authority("Comity authority of " + domain_, authority_life);
     // The key stays with whoever sets the server up: the service has no business with it.
-    auto written = write_file(key_file, made.private_key, private_file, std::nullopt);
+    auto written = write_file(key_file, made.private_key.reveal(), private_file, std::nullopt);
     if (written) {
       written = write_file(file, made.certificate, readable_file, std::nullopt);
     }

@@ -18,6 +18,7 @@
 #include "connection/jid.hpp"
 #include "connection/sasl/mechanism.hpp"
 #include "tls/crypto.hpp"
+#include "tls/secret.hpp"
 
 namespace comity::storage {
 
@@ -125,7 +126,7 @@ public:
   virtual void sessions_take(completion<std::vector<std::string>>) = 0;
 
   /// A secret kept for good, made at first use: key of the fake salts, XEP-0185 secret… 32 random bytes.
-  virtual void secret(std::string name, completion<std::string>) = 0;
+  virtual void secret(std::string name, completion<tls::secret>) = 0;
   /// A read that proves the store answers, for /readyz.
   virtual void ping(completion<void>) = 0;
 };

@@ -57,7 +57,7 @@ TEST(DialbackKey, TellsFieldsApartWhateverTheStreamIdHolds) {  // THREATS D2: CV
 TEST(DialbackKey, ComesFromASecretOf256RandomBits) {  // THREATS D2: CVE-2016-1232
   std::set<std::string> secrets;
   for (int i = 0; i < 100; ++i) {
-    secrets.insert(new_dialback_secret());
+    secrets.emplace(new_dialback_secret().reveal());
     EXPECT_EQ(secrets.begin()->size(), 32U);
   }
   EXPECT_EQ(secrets.size(), 100U);

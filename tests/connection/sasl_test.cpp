@@ -147,7 +147,8 @@ TEST(Scram, NoncesAreLongAndNeverTheSame) {  // THREATS C3: at least 144 bits
   for (int i = 0; i < 200; ++i) {
     const auto machine = make_sasl_mechanism(mechanism::scram_sha_1, at_example());
     (void)machine->start("n,,n=user,r=C");
-    const auto challenge = machine->keys({"salt", 4096, std::string(20, 'a'), std::string(20, 'b')}, true).octets;
+    const auto challenge =
+        machine->keys({"salt", 4096, secret{std::string(20, 'a')}, secret{std::string(20, 'b')}}, true).octets;
     ASSERT_TRUE(challenge.starts_with("r=C"));
     const auto own = challenge.substr(3, challenge.find(',') - 3);
     EXPECT_GE(own.size(), 24U);  // six bits a letter
@@ -514,8 +515,8 @@ TEST(ScramKeys, AreThoseOfTheFormula) {  // RFC 5802 §3
   const auto keys = keys_of(vectors()[1]);
   EXPECT_EQ(*tls::base64_decode("W22ZaJ0SNY7soEsUEjb6gQ=="), keys.salt);
   EXPECT_EQ(4096U, keys.iterations);
-  EXPECT_EQ("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", tls::base64_encode(keys.stored_key));
-  EXPECT_EQ("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", tls::base64_encode(keys.server_key));
+  EXPECT_EQ("WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", tls::base64_encode(keys.stored_key.reveal()));
+  EXPECT_EQ("wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", tls::base64_encode(keys.server_key.reveal()));
 }
 
 TEST(ScramKeys, PasswordsThatPrepareAlikeAreOne) {  // RFC 5802 §2.2, RFC 4013 §3

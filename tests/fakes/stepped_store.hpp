@@ -168,8 +168,8 @@ public:
     later<std::optional<last_presence>>(std::move(done), [this, user] { return of(user).last; });
   }
 
-  void secret(std::string, storage::completion<std::string> done) override {
-    later<std::string>(std::move(done), [] { return std::string(32, 's'); });
+  void secret(std::string, storage::completion<tls::secret> done) override {
+    later<tls::secret>(std::move(done), [] { return tls::secret{std::string(32, 's')}; });
   }
   void ping(storage::completion<void> done) override {
     later<void>(std::move(done), [] {});

@@ -179,7 +179,8 @@ private:
   void answers(char what, const question& q) {
     const bool yes = what != 'n';
     if (std::holds_alternative<find_keys>(q)) {
-      const scram_keys keys{.salt = "salt", .iterations = 10'000, .stored_key = "unknown", .server_key = "unknown"};
+      const scram_keys keys{
+          .salt = "salt", .iterations = 10'000, .stored_key = secret{"unknown"}, .server_key = secret{"unknown"}};
       return what == 'e' ? drive(event::answered{keys_answer{std::unexpected{sasl_condition::temporary_auth_failure}}})
                          : drive(event::answered{keys_answer{found_keys{keys, yes}}});
     }

@@ -40,8 +40,8 @@ exchange exchange_of(std::uint8_t flags, std::string_view first) {
   x.client_key = tls::digest(x.hash, "what the password made");
   x.keys = {.salt = "pepper",
             .iterations = 10'000,
-            .stored_key = tls::digest(x.hash, x.client_key),
-            .server_key = tls::digest(x.hash, "the server's")};
+            .stored_key = secret{tls::digest(x.hash, x.client_key)},
+            .server_key = secret{tls::digest(x.hash, "the server's")}};
   x.first = first;
   return x;
 }
@@ -77,7 +77,7 @@ std::string message_of(const exchange& x, std::string_view without_proof) {
 }
 
 std::string proof_of(const exchange& x, std::string_view without_proof) {
-  auto proof = tls::hmac(x.hash, x.keys.stored_key, message_of(x, without_proof));
+  auto proof = tls::hmac(x.hash, x.keys.stored_key.reveal(), message_of(x, without_proof));
   for (std::size_t i = 0; i < proof.size(); ++i) {
     proof[i] = static_cast<char>(proof[i] ^ x.client_key[i]);
   }
@@ -199,7 +199,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     must(real);
     entitles(x, final, done.username);
     const auto without_proof = final.substr(0, final.rfind(','));
-    must(done.octets == "v=" + tls::base64_encode(tls::hmac(x.hash, x.keys.server_key, message_of(x, without_proof))));
+    must(done.octets ==
+         "v=" + tls::base64_encode(tls::hmac(x.hash, x.keys.server_key.reveal(), message_of(x, without_proof))));
   } else {
     must(done.what == kind::failure && done.octets.empty());
   }

@@ -78,8 +78,9 @@ protected:
   static credentials keys(std::string_view salt = "salt") {
     credentials c;
     for (const auto h : {tls::hash::sha1, tls::hash::sha256, tls::hash::sha512}) {
-      c.scram[h] = {std::string{salt} + std::string{"\0\xff", 2}, 10'000, std::string(tls::digest_size(h), 'k'),
-                    std::string(tls::digest_size(h), '\0')};
+      c.scram[h] = {std::string{salt} + std::string{"\0\xff", 2}, 10'000,
+                    tls::secret{std::string(tls::digest_size(h), 'k')},
+                    tls::secret{std::string(tls::digest_size(h), '\0')}};
     }
     return c;
   }

@@ -105,7 +105,7 @@ TEST_F(SqliteStore, ANewPasswordReplacesAllKeys) {
   EXPECT_EQ(error::not_found, change(juliet, keys()).error());
   ASSERT_TRUE(create(juliet));
   credentials one;
-  one.scram[tls::hash::sha256] = {"new", 1, "a", "b"};
+  one.scram[tls::hash::sha256] = {"new", 1, tls::secret{"a"}, tls::secret{"b"}};
   EXPECT_EQ("done", shown(change(juliet, one)));
   EXPECT_EQ(one.scram, credentials_of(juliet)->scram);
 }
@@ -317,10 +317,10 @@ TEST_F(SqliteStore, ADatabaseOfBeforeBlockListsGetsThem) {
 TEST_F(SqliteStore, VcardsLastPresenceAndSecretsOutliveARestart) {
   ASSERT_TRUE(create(juliet));
   const auto secret = [&](const std::string& name) {
-    return answer<std::string>([&](auto done) { store_->secret(name, std::move(done)); }).value();
+    return answer<tls::secret>([&](auto done) { store_->secret(name, std::move(done)); }).value();
   };
   const auto first = secret("one");
-  EXPECT_THAT(first, SizeIs(32));
+  EXPECT_EQ(first.size(), 32U);
   EXPECT_NE(first, secret("two"));
   ASSERT_TRUE(answer<void>([&](auto done) { store_->vcard_put(juliet, "<vCard>ö</vCard>", std::move(done)); }));
   ASSERT_TRUE(answer<void>([&](auto done) { store_->last_put(juliet, {1'800'000'000'000, "gone"}, std::move(done)); }));

@@ -45,8 +45,8 @@ std::expected<void, error> put_credentials(database& db, const jid& user, const 
                    .bind(name_of(hash))
                    .bind_blob(keys.salt)
                    .bind(static_cast<std::int64_t>(keys.iterations))
-                   .bind_blob(keys.stored_key)
-                   .bind_blob(keys.server_key)
+                   .bind_blob(keys.stored_key.reveal())
+                   .bind_blob(keys.server_key.reveal())
                    .run();
     if (!put) {
       return put;
@@ -73,7 +73,8 @@ std::expected<bool, error> load_credentials(database& db, const jid& user, crede
     }
     there = q.number(5) != 0;
     if (const auto hash = hash_named(q.text(0))) {
-      into.scram[*hash] = {q.text(1), static_cast<std::uint32_t>(q.number(2)), q.text(3), q.text(4)};
+      into.scram[*hash] = {q.text(1), static_cast<std::uint32_t>(q.number(2)), tls::secret{q.text(3)},
+                           tls::secret{q.text(4)}};
     }
   }
   return there;

@@ -277,12 +277,12 @@ public:
     });
   }
 
-  void secret(std::string name, completion<std::string> done) override {
-    write_for<std::string>(
-        [name = std::move(name)](database& db) -> std::expected<std::string, error> {
+  void secret(std::string name, completion<tls::secret> done) override {
+    write_for<tls::secret>(
+        [name = std::move(name)](database& db) -> std::expected<tls::secret, error> {
           auto made = db.prepare("INSERT OR IGNORE INTO secrets VALUES (?,?)")
                           .bind(name)
-                          .bind_blob(tls::random_bytes(32))
+                          .bind_blob(tls::secret{tls::random_bytes(32)}.reveal())
                           .run();
           if (!made) {
             return std::unexpected{made.error()};
@@ -292,7 +292,7 @@ public:
           if (!row || !*row) {
             return std::unexpected{row ? error::failed : row.error()};
           }
-          return q.text(0);
+          return tls::secret{q.text(0)};
         },
         std::move(done));
   }

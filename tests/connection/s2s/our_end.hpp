@@ -291,7 +291,7 @@ public:
     const std::lock_guard hold{lock_};
     return store_;
   }
-  [[nodiscard]] const std::string& dialback_secret() const override { return secret_; }
+  [[nodiscard]] const tls::secret& dialback_secret() const override { return secret_; }
   void received(stanza_ref s) override { got.put(std::move(s)); }
   void undeliverable(stanza_ref s) override { errors.put(std::move(s)); }
   void check(std::string domain, tls::peer_credentials, std::move_only_function<void(posh_answer)> done) override {
@@ -359,7 +359,7 @@ private:
   std::string domain_;
   required_trust trust_;
   std::shared_ptr<const tls::trust_store> store_;
-  std::string secret_ = new_dialback_secret();
+  tls::secret secret_ = new_dialback_secret();
   mutable std::mutex lock_;
   std::map<std::string, peer_policy> policies_;
   std::mt19937_64 random_{1};
