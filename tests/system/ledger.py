@@ -63,6 +63,12 @@ class Ledger:
             self.fates[identifier].append(fate)
             return True
 
+    def arrived(self, identifier):
+        """It was delivered to somebody who is no client of ours."""
+        with self.lock:
+            self.fates[identifier].append("delivered")
+            self.got[self.pairs[identifier]].append(identifier)
+
     def read(self, client, until):
         """Books what comes to the client until `until()` holds."""
         for element in client.pending():
