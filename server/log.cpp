@@ -180,8 +180,9 @@ std::uint64_t server_log::dropped() const noexcept {
 }
 
 void server_log::run(const std::shared_ptr<shared>& held) noexcept {
-  (void)sandbox::keep_capabilities(0);  // it was there before those of the daemon had served
-  auto& s = *held;                      // the thread's own share
+  // It was there before those of the daemon had served.
+  [[maybe_unused]] const auto none = sandbox::keep_capabilities(0);
+  auto& s = *held;  // the thread's own share
   std::string batch;
   bool torn = false;
   std::unique_lock lock{s.mutex};

@@ -163,7 +163,8 @@ void hardening::give_up_files(const config::settings& s) {
   constexpr rlimit none{.rlim_cur = 0, .rlim_max = 0};
   note("no core dumps", done(::setrlimit(RLIMIT_CORE, &none) == 0));
   note("no new privileges", done(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0));
-  (void)keep_capabilities(std::uint64_t{1} << CAP_NET_BIND_SERVICE);  // what is left is seen to when that goes too
+  // Where that fails, so does what gives up the last one, and says it.
+  [[maybe_unused]] const auto kept = keep_capabilities(std::uint64_t{1} << CAP_NET_BIND_SERVICE);
   if (!confinable()) {
     lacking_.emplace_back("hidden memory, Landlock, seccomp (not in this build)");
     return;
