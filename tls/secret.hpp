@@ -1,10 +1,8 @@
-// tls/secret.hpp: bytes that nobody is to see: passwords, keys, and what logs
-// in like them (THREATS §3).
+// tls/secret.hpp: bytes that nobody is to see: passwords, keys, and what logs in like them (THREATS §3).
 //
-// It can be neither printed nor formatted nor taken for a string: who needs the
-// bytes says reveal(). They are overwritten where they were when it goes, is
-// moved from or is given others, in a way that no compiler leaves out. Copies
-// are as careful. Any thread, as a string.
+// It can be neither printed nor formatted nor taken for a string: who needs the bytes says reveal(). They are
+// overwritten where they were when it goes, is moved from or is given others, in a way that no compiler leaves out.
+// Copies are as careful. Any thread, as a string.
 #pragma once
 
 #include <concepts>
@@ -22,7 +20,7 @@ public:
   secret() = default;
   /// Takes the bytes of a string that is given up, which is overwritten.
   template <std::same_as<std::string> String>
-  explicit secret(String&& bytes) noexcept : bytes_{std::move(bytes)} {
+  explicit secret(String&& bytes) noexcept : bytes_{std::forward<String>(bytes)} {
     cleanse(bytes);
   }
   explicit secret(std::string_view bytes) : bytes_{bytes} {}

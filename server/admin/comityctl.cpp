@@ -170,13 +170,14 @@ json ask(const options& o, const std::string& command, json args, const teller& 
 
 // --- passwords -------------------------------------------------------------------------------------------------------
 
+/// A line from the terminal, not shown. What was typed before the question is no answer to it.
 std::string typed(const char* prompt) {
-  std::fputs(prompt, stderr);
   termios before{};
   ::tcgetattr(STDIN_FILENO, &before);
   termios silent = before;
   silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  std::fputs(prompt, stderr);
   std::string line;
   std::getline(std::cin, line);
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);

@@ -137,7 +137,7 @@ class Profanity(SystemTest):
 
             alice.types("/win 1", f"/blocked add {bob.bare}")  # XEP-0191
             alice.shows(f"User {bob.bare} successfully blocked.")
-            bob.types("/win 2", "is anybody there")
+            bob.types("/states off", "/win 2", "is anybody there")  # no chat state that is refused before the message
             bob.shows("service-unavailable")
             alice.types(f"/blocked remove {bob.bare}")
             alice.shows(f"User {bob.bare} successfully unblocked.")
