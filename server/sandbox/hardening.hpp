@@ -29,8 +29,8 @@ namespace comity::sandbox {
 /// Whether it is us that keep this process from reading a file, or a folder, which its user could read.
 [[nodiscard]] bool out_of_reach(const std::filesystem::path&);
 
-/// The daemon's system calls. What libraries try and do without is refused; anything else ends the process, since it is
-/// not the daemon any more who calls.
+/// The daemon's system calls, and those that end the process, since it is not the daemon any more who makes them. What
+/// is in neither is refused.
 [[nodiscard]] std::span<const call_rule> daemon_calls() noexcept;
 
 class hardening {

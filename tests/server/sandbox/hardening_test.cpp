@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,6 +109,7 @@ TEST_F(Hardening, RefusesWhatLibrariesTry) {
       }),
       EPERM);
   EXPECT_EQ(tried([] { return error_of(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }), EPERM);
+  EXPECT_EQ(tried([this] { return error_of(::mkdir(at("data/folder").c_str(), 0700)); }), EPERM);
   // A call that is younger than we are: whoever tries it has another way.
   EXPECT_EQ(tried([] { return error_of(::syscall(9999)); }), ENOSYS);
 }
@@ -128,6 +130,12 @@ TEST_F(Hardening, ServesStill) {
   EXPECT_EQ(tried([&] { return opening(at("data/comity.db-wal"), O_RDWR | O_CREAT); }), 0);
   EXPECT_EQ(tried([&] { return error_of(::unlink(at("data/comity.db-wal").c_str())); }), 0);
   EXPECT_EQ(tried([] { return opening("/proc/self/stat", O_RDONLY); }), 0);
+  // The file of the configuration may have been named from where the daemon was started.
+  EXPECT_EQ(tried([] {
+              std::array<char, 4096> folder{};
+              return ::getcwd(folder.data(), folder.size()) == nullptr ? errno : 0;
+            }),
+            0);
 }
 
 TEST_F(Hardening, OpensNoFilesButItsOwn) {
