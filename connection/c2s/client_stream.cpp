@@ -17,6 +17,7 @@
 #include "connection/negotiation/stream_header.hpp"
 #include "connection/negotiation/stream_management.hpp"
 #include "connection/stream_driver.hpp"
+#include "connection/transport/tcp_options.hpp"
 #include "tls/context.hpp"
 
 namespace comity::connection {
@@ -472,6 +473,7 @@ private:
 
 void serve_client(const c2s_collaborators& collaborators, std::shared_ptr<const c2s_settings> settings,
                   accepted_socket socket) {
+  limit_received_ahead(socket.descriptor);
   auto made = std::make_unique<client_stream>(collaborators, std::move(settings), std::move(socket));
   auto& stream = *made;
   collaborators.loop.add(stream.id(), std::move(made));

@@ -21,4 +21,8 @@ void set_tcp_options(int socket) noexcept {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, unanswered_at_most.count());
 }
 
+void limit_received_ahead(int socket) noexcept {
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &received_ahead_bytes, sizeof received_ahead_bytes);
+}
+
 }  // namespace comity::connection

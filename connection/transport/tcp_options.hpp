@@ -13,4 +13,10 @@ constexpr std::chrono::milliseconds unanswered_at_most{57'000};
 /// No delay for small writes, and the above. What the system refuses is left as it is.
 void set_tcp_options(int socket) noexcept;
 
+/// What the kernel takes from a client ahead of us. By itself it would take megabytes from each that writes faster than
+/// it is read: memory that no limit of ours counts, and seconds of delay for what stands behind them (THREATS X14).
+constexpr int received_ahead_bytes = 64 * 1024;
+/// Sets that limit. The kernel counts its own book-keeping too, and doubles the number for it.
+void limit_received_ahead(int socket) noexcept;
+
 }  // namespace comity::connection

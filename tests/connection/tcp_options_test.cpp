@@ -57,5 +57,10 @@ TEST_F(TcpOptions, GivesUpWithinAMinuteWhoDoesNotAnswerProbes) {
   EXPECT_EQ(58s, given_up(52s + 1ms).first);
 }
 
+TEST_F(TcpOptions, BoundsWhatIsReceivedAheadOfUs) {  // THREATS X14
+  limit_received_ahead(socket_);
+  EXPECT_EQ(2 * received_ahead_bytes, option(SOL_SOCKET, SO_RCVBUF));
+}
+
 }  // namespace
 }  // namespace comity::connection
