@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -35,6 +36,9 @@ int client::connect_from(const target& to, std::size_t number) {
   const int on = 1;
   ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  if (to.send_buffer > 0) {
+    ::setsockopt(s, SOL_SOCKET, SO_SNDBUF, &to.send_buffer, sizeof to.send_buffer);
+  }
   const auto at = static_cast<std::uint32_t>(number / connections_an_address);
   sockaddr_in from{};
   from.sin_family = AF_INET;
@@ -48,7 +52,13 @@ int client::connect_from(const target& to, std::size_t number) {
   }
   if (::bind(s, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0 ||
       (::connect(s, reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0 && errno != EINPROGRESS)) {
-    throw std::runtime_error{std::string{"connect: "} + std::strerror(errno)};
+    const int error = errno;
+    ::close(s);
+    const auto why = std::string{"connect: "} + std::strerror(error);
+    if (error == ECONNREFUSED) {
+      throw connection_refused{why};
+    }
+    throw std::runtime_error{why};
   }
   return s;
 }
@@ -80,7 +90,10 @@ void client::fail(std::string why) {
     registered_ = false;
   }
   why_ = std::move(why);
-  stage_ = stage::failed;
+  failed_at_ = std::exchange(stage_, stage::failed);
+  if (events_.ended) {
+    events_.ended(*this);
+  }
 }
 
 void client::want() {
@@ -92,6 +105,12 @@ void client::want() {
 
 void client::ready(bool readable, bool writable) {
   if (stage_ == stage::connecting) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(tls_.descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) {
+      return fail(std::string{"connect: "} + std::strerror(error));
+    }
     stage_ = stage::handshake;
   }
   if (stage_ == stage::handshake) {

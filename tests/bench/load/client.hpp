@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,12 @@ struct target {
   mechanism login = mechanism::scram;
   bool floor = false;               // no XMPP there
   std::size_t sessions_a_user = 1;  // u0 has one in any case
+  int send_buffer = 0;              // bytes that the kernel holds for a client until the server reads; 0: as it likes
+};
+
+/// Nobody listens there.
+struct connection_refused : std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 class client final : public pollable {
@@ -49,8 +56,10 @@ public:
     std::function<void(client&)> secured = {};              // TLS stands; the client goes on by itself
     std::function<void(client&)> online = {};               // bound, or on the floor ready
     std::function<void(client&, std::string&)> bytes = {};  // once online: what has come; takes off what it has used
+    std::function<void(client&)> ended = {};                // failed, or thrown out; not after close()
   };
-  /// Connects from an address of 127.0.0.0/8 of its own. `session` may be nullptr. All references outlive it.
+  /// Connects from an address of 127.0.0.0/8 of its own; throws connection_refused where that is known at once.
+  /// `session` may be nullptr. All references outlive it.
   client(poller&, ssl_ctx_st* context, const target&, std::size_t number, const events&,
          ssl_session_st* session = nullptr);
   ~client() override;
@@ -68,6 +77,10 @@ public:
   [[nodiscard]] std::size_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& jid() const noexcept { return jid_; }
   [[nodiscard]] ssl_st* ssl() const noexcept { return tls_.ssl(); }
+  /// Whether bytes wait for the connection to take them.
+  [[nodiscard]] bool waits() const noexcept { return tls_.wants_write(); }
+  /// Where it was when it failed; `connecting`: nobody listened.
+  [[nodiscard]] stage failed_at() const noexcept { return failed_at_; }
   /// Why it failed.
   [[nodiscard]] const std::string& why() const noexcept { return why_; }
   [[nodiscard]] std::string user() const {
@@ -90,6 +103,7 @@ private:
   const events& events_;
   tls_socket tls_;
   stage stage_ = stage::connecting;
+  stage failed_at_ = stage::connecting;
   bool registered_ = true;
   bool waits_ = true;  // for writability
   bool corked_ = false;

@@ -61,6 +61,11 @@ void crowd::gather(const target& where, std::size_t first, std::size_t count, st
   events_.back()->online = told.online;  // all are online: what counted them ends here
 }
 
+void crowd::begin_again(std::size_t index, const target& where, const client::events& told) {
+  auto& each = all_.at(index);
+  each = std::make_unique<client>(poller_, context_.get(), where, each->number(), told);
+}
+
 bool crowd::run_until(const std::function<bool()>& done, std::chrono::nanoseconds longest) {
   const auto end = clock::now() + longest;
   while (!done()) {

@@ -33,6 +33,8 @@ public:
 
   /// Adds clients of these numbers, `parallel` at a time, until all are online. Throws where one fails.
   void gather(const target&, std::size_t first, std::size_t count, std::size_t parallel, const client::events&);
+  /// Another client of the same number in place of that one, which begins to connect.
+  void begin_again(std::size_t index, const target&, const client::events&);
   [[nodiscard]] std::vector<std::unique_ptr<client>>& all() noexcept { return all_; }
   /// Turns of the poller until `done`, or the time is over: false then.
   bool run_until(const std::function<bool()>& done, std::chrono::nanoseconds longest);

@@ -79,12 +79,20 @@ int main(int count, char** words) {
       ->capture_default_str();
   idle_wanted->add_option("--parallel", held.parallel)->capture_default_str();
 
+  herd_load returning;
+  auto* herd_wanted = app.add_subcommand("herd", "sessions that the server ends at once, and that all come back");
+  herd_wanted->add_option("--count", returning.sessions)->capture_default_str();
+  herd_wanted->add_option("--sessions", around.where.sessions_a_user, "of each account")->capture_default_str();
+
   message_load message;
   double seconds = 5;
   auto* messages_wanted = app.add_subcommand("messages", "one-to-one messages in pairs of clients");
   messages_wanted->add_option("--pairs", message.pairs)->capture_default_str();
   messages_wanted->add_option("--window", message.window, "messages of each client under way")->capture_default_str();
   messages_wanted->add_option("--rate", message.rate, "messages a second in all; 0: as many as go");
+  messages_wanted->add_flag("--shed", message.shed,
+                            "at that rate: what a connection does not take at once is not sent");
+  messages_wanted->add_option("--send-buffer", around.where.send_buffer, "bytes that the kernel holds for a client");
   messages_wanted->add_option("--seconds", seconds)->capture_default_str();
   messages_wanted->add_option("--body", message.body, "bytes of text")->capture_default_str();
   messages_wanted->add_option("--first", message.first, "the first client's number")->capture_default_str();
@@ -123,6 +131,7 @@ int main(int count, char** words) {
       {logins_wanted, [&] { return logins(around, login); }},
       {handshakes_wanted, [&] { return handshakes(around, handshake); }},
       {idle_wanted, [&] { return idle(around, held); }},
+      {herd_wanted, [&] { return herd(around, returning); }},
       {messages_wanted, [&] { return messages(around, message); }},
       {fan_wanted, [&] { return fan_out(around, fan); }},
       {domains_wanted, [&] { return domains(around, far); }}};

@@ -49,10 +49,20 @@ struct idle_load {
 /// asked for.
 [[nodiscard]] findings idle(const surroundings&, const idle_load&);
 
+struct herd_load {
+  std::size_t sessions = 1000;
+  std::size_t parallel = 64;                 // at first
+  std::chrono::milliseconds back_off{1000};  // from an end to the next attempt
+};
+/// Sessions that say nothing until the server ends all of them at once; each comes back until it is online again. Says
+/// "ready" on standard output once they are there.
+[[nodiscard]] findings herd(const surroundings&, const herd_load&);
+
 struct message_load {
   std::size_t pairs = 50;
   std::size_t window = 1;  // messages of each sender that are under way; at a fixed rate without meaning
   double rate = 0;         // messages a second, all together; 0 is as many as go
+  bool shed = false;       // at that rate: a message that its sender's connection does not take at once is not sent
   std::chrono::milliseconds warm_up{500};
   std::chrono::milliseconds time{5000};
   std::size_t body = 100;  // bytes
