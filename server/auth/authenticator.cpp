@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "tls/hash_name.hpp"
+
 namespace comity::auth {
 
 namespace {
@@ -17,23 +19,11 @@ namespace {
 constexpr std::size_t salt_bytes = 16;
 constexpr std::array<tls::hash, 3> hashes{tls::hash::sha1, tls::hash::sha256, tls::hash::sha512};
 
-std::string_view name_of(tls::hash h) {
-  switch (h) {
-    case tls::hash::sha1:
-      return "sha-1";
-    case tls::hash::sha256:
-      return "sha-256";
-    case tls::hash::sha512:
-      return "sha-512";
-  }
-  return {};
-}
-
 /// Keys of a user who is not there: from the secret alone, so that they stay the same.
 connection::scram_keys made_up(const jid& user, tls::hash hash, const tls::secret& secret) {
   const auto derived = [&](std::string_view what, std::size_t size) {
     auto bytes = tls::hmac(tls::hash::sha512, secret.reveal(),
-                           std::string{what} + '\0' + std::string{name_of(hash)} + '\0' + user.text());
+                           std::string{what} + '\0' + std::string{tls::name_of(hash)} + '\0' + user.text());
     bytes.resize(size);
     return bytes;
   };

@@ -4,25 +4,15 @@
 #include <optional>
 #include <string_view>
 
+#include "tls/hash_name.hpp"
+
 namespace comity::storage {
 
 namespace {
 
-std::string_view name_of(tls::hash h) {
-  switch (h) {
-    case tls::hash::sha1:
-      return "sha-1";
-    case tls::hash::sha256:
-      return "sha-256";
-    case tls::hash::sha512:
-      return "sha-512";
-  }
-  return {};
-}
-
 std::optional<tls::hash> hash_named(std::string_view name) {
   for (const auto h : {tls::hash::sha1, tls::hash::sha256, tls::hash::sha512}) {
-    if (name_of(h) == name) {
+    if (tls::name_of(h) == name) {
       return h;
     }
   }
@@ -42,7 +32,7 @@ std::expected<void, error> put_credentials(database& db, const jid& user, const 
   for (const auto& [hash, keys] : c.scram) {
     auto put = db.prepare("INSERT INTO credentials VALUES (?,?,?,?,?,?)")
                    .bind(user.text())
-                   .bind(name_of(hash))
+                   .bind(tls::name_of(hash))
                    .bind_blob(keys.salt)
                    .bind(static_cast<std::int64_t>(keys.iterations))
                    .bind_blob(keys.stored_key.reveal())
