@@ -302,6 +302,10 @@ void loop::arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline) {
   }
 }
 
+std::size_t loop::armed() const noexcept {
+  return state_->wheel.armed();
+}
+
 void loop::batch_posts() noexcept {
   state_->batching = true;
 }

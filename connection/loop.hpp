@@ -46,6 +46,8 @@ public:
   /// Arms (or moves) a coarse deadline (100 ms), never early. Loop thread only; the entry leaves by itself when
   /// destroyed.
   void arm(timer_wheel::entry& e, timer_wheel::clock::time_point deadline);
+  /// Of those, how many are armed. Loop thread only.
+  [[nodiscard]] std::size_t armed() const noexcept;
 
   /// Runs `t` on this loop's thread, in the order of posting from any one thread; at once never. Any thread.
   void post(task t);

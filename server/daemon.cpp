@@ -16,6 +16,7 @@
 
 #include "connection/c2s/client_stream.hpp"
 #include "connection/limits.hpp"
+#include "dns/child_resolver.hpp"
 #include "server/admin/admin_server.hpp"
 #include "server/admin/commands.hpp"
 #include "server/admin/explain_command.hpp"
@@ -304,8 +305,16 @@ std::expected<void, std::string> daemon::parts::open_control() {
   auto counts = remotes ? remotes->collectables() : std::vector<std::shared_ptr<prometheus::Collectable>>{};
   counts.insert(counts.begin(), metrics.collectable());
   own_checks = std::make_unique<check::check_service>(check::check_service::collaborators{
-      .control = control.context(), .loops = loops, .tls = tls, .log = log, .settings = settings, .ports = [this] {
-        return listening->opened();
+      .control = control.context(),
+      .loops = loops,
+      .tls = tls,
+      .log = log,
+      .settings = settings,
+      .ports = [this] { return listening->opened(); },
+      .start_resolver =
+          [this](const dns::settings& asked) -> std::expected<std::unique_ptr<dns::resolver>, std::string> {
+        return dns::child_resolver::start(
+            asked, {.starter = resolver_process, .note = [](dns::note_level, const std::string&) {}, .observe = {}});
       }});
   counts.push_back(own_checks->collectable());
   all_metrics = std::make_unique<server_metrics>(
@@ -321,6 +330,7 @@ std::expected<void, std::string> daemon::parts::open_control() {
       .accounts = *account_commands,
       .connections = loops.connections(),
       .sessions_by_host = [this] { return router->sessions_by_host(); },
+      .count_timers = [this](auto counted) { loops.count_timers(std::move(counted)); },
       .close_remote =
           [this](const std::string& domain) {
             if (remotes && !router->hosts(domain)) {

@@ -12,20 +12,21 @@ namespace comity::server {
 namespace {
 /// Ending a session posts to its home, which may post to other homes, which write presence to other sessions.
 constexpr unsigned rounds_to_settle = 4;
-}  // namespace
 
-struct loop_pool::delayed final : connection::timer_wheel::entry {
+class delayed final : public homes::waiting, public connection::timer_wheel::entry {
+public:
+  explicit delayed(std::move_only_function<void()> work) : work_{std::move(work)} {}
+
+private:
   void expired() override {
-    const auto mine = std::ranges::find(*all, this, &std::unique_ptr<delayed>::get);
-    const auto kept = std::move(*mine);
-    all->erase(mine);
+    auto work = std::exchange(work_, nullptr);  // which may destroy this
     work();
   }
-  delayed_work* all = nullptr;
-  std::move_only_function<void()> work;
+  std::move_only_function<void()> work_;
 };
+}  // namespace
 
-loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) : delayed_(count) {
+loop_pool::loop_pool(unsigned count, connection::connection_metrics& metrics) {
   std::vector<connection::loop_connections*> each;
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<connection::loop>(i, metrics.cell(i)));
@@ -68,15 +69,21 @@ void loop_pool::start() {
 }
 
 void loop_pool::ask_all(std::move_only_function<void()> all_answered) {
+  count_timers([all_answered = std::move(all_answered)](std::size_t) mutable { all_answered(); });
+}
+
+void loop_pool::count_timers(std::move_only_function<void(std::size_t)> counted) {
   struct question {
     std::atomic<std::size_t> unanswered;
-    std::move_only_function<void()> all_answered;
+    std::move_only_function<void(std::size_t)> counted;
+    std::atomic<std::size_t> armed{0};
   };
-  const auto asked = std::make_shared<question>(loops_.size(), std::move(all_answered));
+  const auto asked = std::make_shared<question>(loops_.size(), std::move(counted));
   for (auto& l : loops_) {
-    l->post([asked] {
+    l->post([asked, &loop = *l] {
+      asked->armed += loop.armed();
       if (asked->unanswered.fetch_sub(1) == 1) {
-        asked->all_answered();
+        asked->counted(asked->armed);
       }
     });
   }
@@ -124,13 +131,11 @@ std::size_t loop_pool::home_of(const jid& user) const {
   return std::hash<std::string_view>{}(user.bare_text()) % loops_.size();
 }
 
-void loop_pool::after(const jid& bare_user, std::chrono::milliseconds wait, std::move_only_function<void()> work) {
-  const auto home = home_of(bare_user);
-  auto& all = delayed_[home];
-  auto& made = *all.emplace_back(std::make_unique<delayed>());
-  made.all = &all;
-  made.work = std::move(work);
-  loops_[home]->arm(made, connection::timer_wheel::clock::now() + wait);
+std::unique_ptr<homes::waiting> loop_pool::after(const jid& bare_user, std::chrono::milliseconds wait,
+                                                 std::move_only_function<void()> work) {
+  auto made = std::make_unique<delayed>(std::move(work));
+  loops_[home_of(bare_user)]->arm(*made, connection::timer_wheel::clock::now() + wait);
+  return made;
 }
 
 void loop_pool::say(connection::session_ref session, std::string element) {

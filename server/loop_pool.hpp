@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <string>
 #include <thread>
@@ -48,13 +47,16 @@ public:
   /// Runs `all_answered` on the loop that is the last to come to what was posted to each of them now. While one is
   /// stuck it does not run. Any thread.
   void ask_all(std::move_only_function<void()> all_answered);
+  /// Runs `counted` with the number of deadlines that are armed on all loops, as ask_all() does. Any thread.
+  void count_timers(std::move_only_function<void(std::size_t)> counted);
   /// Waits until every loop has done what was posted to it before now, a few times over: work that posts work.
   void settle();
   /// Ends the threads, then the connections that were left. Control thread; the router must still be there.
   void stop();
 
   void at_home(const jid& user, std::move_only_function<void()> work) override;
-  void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) override;
+  [[nodiscard]] std::unique_ptr<waiting> after(const jid& bare_user, std::chrono::milliseconds,
+                                               std::move_only_function<void()> work) override;
   void expect(connection::session_ref) noexcept override;
   void send(connection::session_ref to, stanza_ref) override;
   void say(connection::session_ref, std::string element) override;
@@ -62,12 +64,9 @@ public:
   void close(connection::session_ref, stream_condition, std::string text) override;
 
 private:
-  struct delayed;
-  using delayed_work = std::list<std::unique_ptr<delayed>>;
   [[nodiscard]] std::size_t home_of(const jid& user) const;
 
   std::vector<std::unique_ptr<connection::loop>> loops_;
-  std::vector<delayed_work> delayed_;  // by loop, whose thread alone uses it
   std::vector<std::unique_ptr<connection::loop_connections>> connections_;
   std::unique_ptr<connection::connections> all_;
   std::vector<std::thread> threads_;

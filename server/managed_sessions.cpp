@@ -49,19 +49,18 @@ void exchange::overfull(const bound_resource& who) {
 /// Ends it after that time, unless it has a stream by then.
 void exchange::end_later(const bound_resource& r, std::chrono::seconds wait) {
   const auto user = r.full.bare();
-  with_.homes.after(user, wait,
-                    [alive = weak_from_this(), user, full = r.full, id = r.managed->id(), n = r.managed->detachments] {
-                      if (const auto self = alive.lock()) {
-                        self->at_home(user, [&self = *self, full, id, n](account& who) {
-                          const auto mine = std::ranges::find(who.resources, full, &bound_resource::full);
-                          if (mine != who.resources.end() && mine->managed && mine->managed->id() == id &&
-                              mine->managed->detachments == n && mine->managed->at == managed_stream::place::detached) {
-                            self.log().write(log::level::info, "session.expired", {{"peer", full.text()}});
-                            self.end_resource(who, static_cast<std::size_t>(mine - who.resources.begin()));
-                          }
-                        });
-                      }
-                    });
+  r.managed->expiry = with_.homes.after(user, wait, [alive = weak_from_this(), user, full = r.full] {
+    if (const auto self = alive.lock()) {
+      self->at_home(user, [&self = *self, full](account& who) {
+        const auto mine = std::ranges::find(who.resources, full, &bound_resource::full);
+        if (mine != who.resources.end() && mine->managed && mine->managed->expiry &&
+            mine->managed->at == managed_stream::place::detached) {
+          self.log().write(log::level::info, "session.expired", {{"peer", full.text()}});
+          self.end_resource(who, static_cast<std::size_t>(mine - who.resources.begin()));
+        }
+      });
+    }
+  });
 }
 
 void exchange::detach(bound_resource& r) {
@@ -69,7 +68,6 @@ void exchange::detach(bound_resource& r) {
   r.session = {};
   managed.at = managed_stream::place::detached;
   managed.asked = false;
-  ++managed.detachments;
   log().write(
       log::level::info, "session.suspended",
       {{"peer", r.full.text()}, {"unacknowledged", static_cast<std::int64_t>(managed.unacknowledged().size())}});
@@ -156,6 +154,7 @@ void exchange::resume(connection::session_ref session, connection::resume_sessio
     }
     managed.acknowledge(wanted.handled);
     managed.at = managed_stream::place::resuming;
+    managed.expiry.reset();
     managed.asked = false;
     mine->session = session;
     when_stored(

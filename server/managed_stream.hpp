@@ -12,6 +12,7 @@
 #include <string>
 
 #include "connection/stanza.hpp"
+#include "server/homes.hpp"
 #include "server/receipt.hpp"
 
 namespace comity::server {
@@ -58,10 +59,10 @@ public:
   // Where its stream is. Without one, what is sent waits.
   enum class place : std::uint8_t { attached, detached, resuming };
   place at = place::attached;
-  std::uint64_t detachments = 0;    // how often it lost its stream: which of them a time limit was for
-  bool asked = false;               // <r/> is unanswered
-  bool overfull = false;            // it is to end
-  std::weak_ptr<receipt> unstored;  // of what its client sent and a crash would lose; the last of them
+  bool asked = false;                      // <r/> is unanswered
+  bool overfull = false;                   // it is to end
+  std::weak_ptr<receipt> unstored;         // of what its client sent and a crash would lose; the last of them
+  std::unique_ptr<homes::waiting> expiry;  // its end, unless it has a stream by then
 
   /// Begins with counters at these, as a session that was kept does.
   void restore(std::uint32_t handled, std::uint32_t acknowledged) noexcept {

@@ -23,6 +23,7 @@
 #include "connection/negotiation/stream_management.hpp"
 #include "connection/session_ref.hpp"
 #include "connection/stanza.hpp"
+#include "server/homes.hpp"
 #include "server/storage/store.hpp"
 
 namespace comity::server {
@@ -43,17 +44,6 @@ public:
   virtual void overcounted(connection::session_ref, std::uint32_t handled, std::uint32_t sent) = 0;
   /// Ends the session with that stream error.
   virtual void close(connection::session_ref, stream_condition, std::string text) = 0;
-};
-
-/// The loops, as far as the router needs them. Implemented over connection::loop; a fake in tests.
-class homes {
-public:
-  virtual ~homes() = default;
-  /// Runs `work` on the home loop of the user with that address; in the order of calling from any one thread. Runs it
-  /// at once, before returning, when called on that loop. Any thread.
-  virtual void at_home(const jid& user, std::move_only_function<void()> work) = 0;
-  /// The same after that time, and never before this call has returned. On the home loop alone.
-  virtual void after(const jid& bare_user, std::chrono::milliseconds, std::move_only_function<void()> work) = 0;
 };
 
 /// Wall-clock time, injected (stamps of XEP-0203, XEP-0202).

@@ -24,7 +24,9 @@ tls_failure failure_of(unsigned long error, const connection_state& state) {
     return {no_application_protocol, "the server selects what was not offered: " + state.peer->foreign_protocol};
   }
   const int reason = ERR_GET_REASON(error);
-  if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
+  // Above the alerts there are reasons that all libraries share, such as that there is no memory.
+  constexpr int alerts = 256;
+  if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + alerts) {
     const int alert = reason - SSL_AD_REASON_OFFSET;
     return {alert == SSL_AD_NO_APPLICATION_PROTOCOL ? no_application_protocol : peer_alert,
             "alert: " + std::string{SSL_alert_desc_string_long(alert)}};

@@ -262,6 +262,7 @@ void print_status(const json& s) {
   std::cout << "version   " << s.at("version").get<std::string>() << '\n'
             << "uptime    " << comity::admin::duration(s.at("uptime").get<std::int64_t>()) << '\n'
             << "sessions  " << s.at("sessions") << '\n'
+            << "timers    " << s.at("timers") << '\n'
             << "hardening " << in_a_row(s.at("hardening").at("applied"), "off") << '\n';
   if (const auto lacking = in_a_row(s.at("hardening").at("lacking"), ""); !lacking.empty()) {
     std::cout << "lacking   " << lacking << '\n';

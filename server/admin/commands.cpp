@@ -250,31 +250,37 @@ void commands::run(std::string_view request, replier reply, const progress_ref& 
 }
 
 void commands::status(replier reply) {
-  with_.connections.list([this, reply = std::move(reply)](std::vector<connection::connection_info> all) mutable {
-    std::map<std::array<std::string_view, 3>, std::size_t> counts;
-    for (const auto& i : all) {
-      if (i.established) {
-        ++counts[{to_string(i.route.scope), to_string(i.route.direction), to_string(i.route.method)}];
-      }
-    }
-    auto connections = json::array();
-    for (const auto& [key, count] : counts) {
-      connections.push_back({{"scope", key[0]}, {"direction", key[1]}, {"method", key[2]}, {"count", count}});
-    }
-    auto hosts = json::array();
-    std::size_t sessions = 0;
-    for (const auto& [host, count] : with_.sessions_by_host()) {
-      hosts.push_back({{"host", host}, {"sessions", count}});
-      sessions += count;
-    }
-    const auto up = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - with_.started);
-    reply(result({{"version", with_.version},
-                  {"uptime", up.count()},
-                  {"hosts", std::move(hosts)},
-                  {"sessions", sessions},
-                  {"hardening", {{"applied", with_.hardened.applied()}, {"lacking", with_.hardened.lacking()}}},
-                  {"connections", std::move(connections)}}));
+  with_.count_timers([this, reply = std::move(reply)](std::size_t timers) mutable {
+    with_.connections.list(
+        [this, timers, reply = std::move(reply)](auto all) mutable { reply(status_of(all, timers)); });
   });
+}
+
+std::string commands::status_of(const std::vector<connection::connection_info>& all, std::size_t timers) const {
+  std::map<std::array<std::string_view, 3>, std::size_t> counts;
+  for (const auto& i : all) {
+    if (i.established) {
+      ++counts[{to_string(i.route.scope), to_string(i.route.direction), to_string(i.route.method)}];
+    }
+  }
+  auto connections = json::array();
+  for (const auto& [key, count] : counts) {
+    connections.push_back({{"scope", key[0]}, {"direction", key[1]}, {"method", key[2]}, {"count", count}});
+  }
+  auto hosts = json::array();
+  std::size_t sessions = 0;
+  for (const auto& [host, count] : with_.sessions_by_host()) {
+    hosts.push_back({{"host", host}, {"sessions", count}});
+    sessions += count;
+  }
+  const auto up = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - with_.started);
+  return result({{"version", with_.version},
+                 {"uptime", up.count()},
+                 {"hosts", std::move(hosts)},
+                 {"sessions", sessions},
+                 {"hardening", {{"applied", with_.hardened.applied()}, {"lacking", with_.hardened.lacking()}}},
+                 {"timers", timers},
+                 {"connections", std::move(connections)}});
 }
 
 void commands::list_connections(const std::string& scope, const std::string& asked_domain, replier reply) {

@@ -66,6 +66,8 @@ public:
     account_commands& accounts;
     connection::connection_registry& connections;
     std::function<std::vector<std::pair<std::string, std::size_t>>()> sessions_by_host;
+    /// Calls what it is given with the number of deadlines that connections wait for. From any thread, later.
+    std::function<void(std::move_only_function<void(std::size_t)>)> count_timers;
     /// Ends all that goes to and comes from another server's domain, its queues included; none without other servers.
     std::function<void(const std::string& domain)> close_remote = {};
     std::function<std::expected<void, std::string>()> reload;
@@ -83,6 +85,7 @@ public:
 
 private:
   void status(replier reply);
+  [[nodiscard]] std::string status_of(const std::vector<connection::connection_info>&, std::size_t timers) const;
   void list_connections(const std::string& scope, const std::string& domain, replier reply);
   void close(const std::string& target, replier reply);
   collaborators with_;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "connection/jid.hpp"
-#include "dns/unbound_resolver.hpp"
 #include "server/check/own_records_metrics.hpp"
 #include "server/http/https_client.hpp"
 #include "server/remote_servers.hpp"
@@ -86,8 +85,7 @@ struct check_service::state {
     if (!authorities) {
       return std::unexpected{with.settings.tls.ca_file.string() + " " + authorities.error().what};
     }
-    auto resolver = dns::unbound_resolver::start(server::dns_settings_of(with.settings.dns),
-                                                 [](dns::note_level, const std::string&) {}, {});
+    auto resolver = with.start_resolver(server::dns_settings_of(with.settings.dns));
     if (!resolver) {
       return std::unexpected{std::move(resolver.error())};
     }

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "connection/log.hpp"
+#include "dns/resolver.hpp"
+#include "dns/settings.hpp"
 #include "server/check/check_run.hpp"
 #include "server/check/running.hpp"
 #include "tls/context.hpp"
@@ -29,6 +31,10 @@ namespace comity::check {
 /// up only where [dns] leads somewhere for them.
 [[nodiscard]] bool resolvable(std::string_view domain, const config::dns_settings&);
 
+/// Starts a resolver that has nothing in its cache, so that each check sees the DNS as it is. The error is a sentence.
+using resolver_starter =
+    std::function<std::expected<std::unique_ptr<dns::resolver>, std::string>(const dns::settings&)>;
+
 class check_service {
 public:
   struct collaborators {  // all outlive it
@@ -38,6 +44,7 @@ public:
     log::sink& log;
     const config::settings& settings;  // in force
     std::function<std::vector<config::listen_settings>()> ports;
+    resolver_starter start_resolver;
   };
   /// After `first`, and every hour from then on, it looks at the records of all hosts.
   explicit check_service(collaborators, std::chrono::seconds first = std::chrono::minutes{1});

@@ -84,17 +84,15 @@ const auto rules = [] {
   all.push_back({.call = SYS_socketpair, .then = verdict::allow, .when = {is(0, AF_UNIX)}});
   allow({SYS_accept4, SYS_accept, SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
          SYS_shutdown, SYS_sendmmsg});
-  // "comityctl check" asks name servers from ports of its own; what is bound cannot listen.
-  allow({SYS_bind});
   // Files: which of them is for Landlock to say.
   allow({SYS_openat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_pread64, SYS_pwrite64, SYS_fsync, SYS_fdatasync,
          SYS_ftruncate, SYS_fallocate, SYS_unlinkat, SYS_getdents64, SYS_readlinkat, SYS_faccessat, SYS_faccessat2,
          SYS_getcwd});
   allow({SYS_inotify_init1, SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_getgroups});
   all.push_back({.call = SYS_prlimit64, .then = verdict::allow, .when = {is(0, 0)}});  // its own
-  // What libraries try and do without: sockets of other kinds (getaddrinfo(3) asks netlink), the owner of a file
-  // (SQLite, where the user is root), terminals.
-  for (const auto call : {SYS_socket, SYS_fchown, SYS_ioctl, SYS_prctl}) {
+  // What libraries try and do without: sockets of other kinds (getaddrinfo(3) asks netlink), a port of one's own, the
+  // owner of a file (SQLite, where the user is root), terminals.
+  for (const auto call : {SYS_socket, SYS_bind, SYS_fchown, SYS_ioctl, SYS_prctl}) {
     all.push_back({.call = static_cast<int>(call), .then = verdict::refuse});
   }
   // What nothing of it does but whoever has got into it. A call that is in no list here may be a library's that nobody

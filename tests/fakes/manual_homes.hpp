@@ -23,15 +23,19 @@ public:
     const std::lock_guard lock{mutex_};
     queue_.push_back(std::move(work));
   }
-  void after(const jid&, std::chrono::milliseconds wait, std::move_only_function<void()> work) override {
-    delayed_.emplace(now_ + wait, std::move(work));
+  [[nodiscard]] std::unique_ptr<waiting> after(const jid&, std::chrono::milliseconds wait,
+                                               std::move_only_function<void()> work) override {
+    auto made = std::make_unique<delayed>(all_);
+    made->at = all_->emplace(now_ + wait, std::move(work));
+    return made;
   }
   /// Time goes by; what was due waits for the next turn.
   void advance(std::chrono::milliseconds by) {
     now_ += by;
-    while (!delayed_.empty() && delayed_.begin()->first <= now_) {
-      queue_.push_back(std::move(delayed_.begin()->second));
-      delayed_.erase(delayed_.begin());
+    for (auto& [due, work] : *all_) {
+      if (due <= now_ && work) {
+        queue_.push_back(std::exchange(work, nullptr));
+      }
     }
   }
   /// Runs all that waits, and all that this asks for. True if there was anything.
@@ -53,16 +57,26 @@ public:
       turning_ = false;
     }
   }
-  [[nodiscard]] std::size_t waiting() const {
+  [[nodiscard]] std::size_t queued() const {
     const std::lock_guard lock{mutex_};
     return queue_.size();
   }
+  /// What was asked for and not given up, its time come or not.
+  [[nodiscard]] std::size_t delayed_work() const { return all_->size(); }
 
 private:
+  using by_time = std::multimap<std::chrono::milliseconds, std::move_only_function<void()>>;
+  struct delayed final : waiting {
+    explicit delayed(std::shared_ptr<by_time> a) : all{std::move(a)} {}
+    ~delayed() override { all->erase(at); }
+    std::shared_ptr<by_time> all;
+    by_time::iterator at;
+  };
+
   mutable std::mutex mutex_;
   std::deque<std::move_only_function<void()>> queue_;
   std::chrono::milliseconds now_{};
-  std::multimap<std::chrono::milliseconds, std::move_only_function<void()>> delayed_;
+  std::shared_ptr<by_time> all_ = std::make_shared<by_time>();
   static inline thread_local bool turning_ = false;
 };
 

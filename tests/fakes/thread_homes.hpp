@@ -46,7 +46,10 @@ public:
       post(home, std::move(work));
     }
   }
-  void after(const jid&, std::chrono::milliseconds, std::move_only_function<void()>) override {}  // no time goes by
+  [[nodiscard]] std::unique_ptr<waiting> after(const jid&, std::chrono::milliseconds,
+                                               std::move_only_function<void()>) override {
+    return std::make_unique<waiting>();  // no time goes by
+  }
   /// To the loop of that number, as a connection that lives there would do it.
   void post(std::size_t number, std::move_only_function<void()> work) {
     post(*loops_[number % loops_.size()], std::move(work));

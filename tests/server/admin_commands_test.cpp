@@ -207,6 +207,7 @@ protected:
        .connections = registry_,
        .sessions_by_host =
            [] { return std::vector<std::pair<std::string, std::size_t>>{{"a.example", 2}, {"b.example", 1}}; },
+       .count_timers = [](auto counted) { counted(7); },
        .close_remote = [this](const std::string& domain) { called_.emplace_back("close " + domain); },
        .reload =
            [this] {
@@ -228,6 +229,7 @@ TEST_F(Commands, StatusCountsEstablishedConnectionsByTheirLabels) {
   EXPECT_EQ("1.2", status.at("version"));
   EXPECT_GE(status.at("uptime"), 100);
   EXPECT_EQ(3, status.at("sessions"));
+  EXPECT_EQ(7, status.at("timers"));
   EXPECT_EQ(json::parse(R"({"applied":[],"lacking":[]})"), status.at("hardening"));
   EXPECT_EQ((json{{{"host", "a.example"}, {"sessions", 2}}, {{"host", "b.example"}, {"sessions", 1}}}),
             status.at("hosts"));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
 #include <future>
 #include <latch>
@@ -49,6 +50,29 @@ TEST_F(LoopPool, AUserHasOneHomeAndUsersAreSpread) {
   }
   EXPECT_THAT(homes, SizeIs(loops));
   EXPECT_FALSE(homes.contains(std::this_thread::get_id()));
+}
+
+TEST_F(LoopPool, CountsTheTimersOfAllLoops) {
+  pool_.start();
+  const auto timers = [this] {
+    std::promise<std::size_t> counted;
+    pool_.count_timers([&](std::size_t n) { counted.set_value(n); });
+    return counted.get_future().get();
+  };
+  const auto before = timers();
+  constexpr std::size_t more = 10;
+  std::array<std::unique_ptr<homes::waiting>, more> waiting;
+  for (std::size_t i = 0; i < more; ++i) {
+    const auto user = *jid::parse("u" + std::to_string(i) + "@a.example");
+    pool_.at_home(user, [&, user, i] { waiting.at(i) = pool_.after(user, std::chrono::hours{1}, [] {}); });
+  }
+  pool_.settle();
+  EXPECT_EQ(timers(), before + more);
+  for (std::size_t i = 0; i < more; ++i) {  // what waits for its time is given up where it goes
+    pool_.at_home(*jid::parse("u" + std::to_string(i) + "@a.example"), [&, i] { waiting.at(i).reset(); });
+  }
+  pool_.settle();
+  EXPECT_EQ(timers(), before);
 }
 
 TEST_F(LoopPool, AQuestionToAllIsAnsweredOnceNoneIsStuckAnyLonger) {

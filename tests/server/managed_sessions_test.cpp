@@ -380,6 +380,7 @@ TEST(KeptSessions, GoOnInTheNextServer) {
   after.router->resumed(back.session, back.full);
   after.settle();
   EXPECT_THAT(bodies(after, back), ElementsAre("1", "2"));
+  EXPECT_EQ(after.homes.delayed_work(), 1U) << "the end of the other, and no longer this one's";
   after.router->acknowledged(back.session, back.full, 2);
   after.settle();
   // The other is not resumed: what it shared with the first is not lost, and what it had is nobody's any more.
@@ -388,6 +389,7 @@ TEST(KeptSessions, GoOnInTheNextServer) {
   EXPECT_THAT(after.router->sessions_by_host(), testing::Contains(testing::Pair("example.com", 1U)));
   EXPECT_THAT(bodies(after, back), IsEmpty());
   EXPECT_EQ(after.store.offline_count(juliet_at), 0U);
+  EXPECT_EQ(after.homes.delayed_work(), 0U);
 }
 
 TEST_F(ManagedSessions, ThatHaveTooMuchToHoldLoseNothingToARestartBeforeTheirEnd) {  // THREATS F3

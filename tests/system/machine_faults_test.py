@@ -10,13 +10,15 @@ import shutil
 import struct
 import time
 import unittest
+import xml.etree.ElementTree as ET
 
 from faults import fault
 from federation import Federation
 from harness import PATIENCE, SANITIZED, Server, program, wait_until
 from ledger import Ledger
 from storage_test import PING, Load, integrity
-from xmpp_client import AuthenticationFailed, StreamClosed, StreamError, is_message
+from stream_management_test import SM, Managed
+from xmpp_client import CLIENT, STREAM, AuthenticationFailed, StreamClosed, StreamError, is_message, local
 
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
 
@@ -147,6 +149,55 @@ class Supply:
         return struct.unpack_from("=q", self.counts, 0 if kind == "object" else 16)[0]
 
 
+class Booked(Managed):
+    """A client whose session outlives its connections, and that books what it reads."""
+
+    def __init__(self, server, user, ledger):
+        super().__init__(server, user)
+        self.ledger = ledger
+        self.unheard = []  # what the server has not said that it has: (recipient, id)
+        self.heard = 1  # its presence
+
+    def tell(self, to):
+        identifier = self.ledger.enter(self.jid, to)
+        self.unheard.append((to, identifier))
+        self.client.message(to, identifier, identifier=identifier)
+
+    def hear(self, answer):
+        """<a/> or <resumed/>: what the server has is not sent again."""
+        handled = int(answer.get("h"))
+        del self.unheard[:handled - self.heard]
+        self.heard = handled
+
+    def settle(self):
+        """Until the server has said that it has everything, and has been told what is here."""
+        self.client.send(f"<r xmlns='{SM}'/>")
+        while (element := self.client.next()).tag != f"{{{SM}}}a":
+            self.read(element)
+        self.hear(element)
+        self.client.send(f"<a xmlns='{SM}' h='{self.handled}'/>")
+
+    def read(self, element):
+        if element.tag == f"{{{STREAM}}}error":
+            raise StreamError(element)
+        if element.tag.startswith(f"{{{CLIENT}}}"):
+            self.handled += 1
+            self.ledger.book(element)
+
+    def go_on(self):
+        """On another connection, where the last one ended."""
+        with contextlib.suppress(StreamError, StreamClosed, OSError):
+            self.settle()
+            return
+        resumed = self.resume()
+        if local(resumed) != "resumed":
+            raise AssertionError(f"{self.user} is refused to resume: {ET.tostring(resumed)}")
+        self.hear(resumed)
+        for to, identifier in self.unheard:
+            self.client.message(to, identifier, identifier=identifier)
+        self.settle()
+
+
 @unittest.skipIf(SANITIZED, "a sanitizer has an allocator of its own, which gives no less")
 class ShortOfMemory(unittest.TestCase):
     """THREATS X13: for each allocation of a login, and of messages to who is there and to who is not, that one fails.
@@ -163,6 +214,49 @@ class ShortOfMemory(unittest.TestCase):
         supply = Supply(server)
         with server, server.control():
             self.assertGreater(self.logins(server, supply, "piece", self.stride), 50)
+
+    def test_pieces_for_libraries_while_messages_flow(self):
+        """OpenSSL and SQLite fail as they like: streams break, whose sessions resume, and changes are refused."""
+        server = Server(users=["alice", "bob", "away"], settings={"log": {"level": "info"}})
+        supply = Supply(server)
+        ledger = Ledger("piece")
+        with server, server.control():
+            alice, bob = (Booked(server, user, ledger).log_in() for user in ("alice", "bob"))
+            breaks = collections.Counter()
+
+            def talk(number):
+                for to in (bob.jid, "away@comity.test"):
+                    alice.tell(to)
+                try:
+                    for each in (alice, bob):
+                        each.settle()
+                except (StreamError, StreamClosed, AuthenticationFailed, OSError) as ended:
+                    self.assertNotIsInstance(ended, TimeoutError)
+                    breaks[type(ended).__name__] += 1
+                    supply.fail_at("piece", 0)
+                    alice.go_on()
+                    bob.go_on()
+                if number % 40 == 39:  # no more are kept for one who is away than that
+                    supply.fail_at("piece", 0)
+                    self.collect(server, ledger)
+            tried = self.at_each(server, supply, "piece", 1, talk)
+            print(f"pieces while messages flow: {tried} failed, streams that broke {dict(breaks)}", flush=True)
+            self.assertGreater(tried, 50)
+            self.collect(server, ledger)
+            for each in (alice, bob):
+                each.settle()
+                each.leaves()
+            ledger.assert_balanced()
+            self.assertGreater(ledger.counts()["stored"], 10)
+            self.assertGreater(ledger.counts()["delivered"], 10)
+
+    @staticmethod
+    def collect(server, ledger):
+        """What is kept for who is away."""
+        with server.login("away") as away:
+            away.iq("get", PING)
+            for element in away.pending():
+                ledger.book(element)
 
     def survives(self, kind, step):
         server = Server(users=["alice", "bob", "away"], settings={"log": {"level": "info"}})

@@ -206,7 +206,6 @@ protected:
     host.domain = domain;
     host.private_key = folder_.path() / "key";
     settings_.hosts = {host};
-    settings_.dns.timeout = std::chrono::milliseconds{50};
     settings_.tls.ca_file =
         fakes::write(folder_.path(), "roots", fakes::pem({fakes::issue({.domain = "root", .authority = true})}));
     pool_.start();
@@ -214,8 +213,19 @@ protected:
   ~CheckService() override { pool_.stop(); }
 
   [[nodiscard]] check_service::collaborators with() {
-    return {.control = control_, .loops = pool_, .tls = certificates_, .log = log_, .settings = settings_, .ports = [] {
-              return std::vector<config::listen_settings>{};
+    return {.control = control_,
+            .loops = pool_,
+            .tls = certificates_,
+            .log = log_,
+            .settings = settings_,
+            .ports = [] { return std::vector<config::listen_settings>{}; },
+            .start_resolver =
+                [this](const dns::settings& asked) -> std::expected<std::unique_ptr<dns::resolver>, std::string> {
+              resolver_settings_ = asked;
+              if (!resolver_error_.empty()) {
+                return std::unexpected{resolver_error_};
+              }
+              return std::make_unique<fakes::zone_resolver>(zone_);
             }};
   }
 
@@ -223,19 +233,32 @@ protected:
   fakes::folder folder_;
   tls::server_context certificates_;
   config::settings settings_;
+  std::string zone_;
+  std::string resolver_error_;
+  dns::settings resolver_settings_;
   fakes::recording_log log_;
   connection::connection_metrics metrics_{1, {}};
   server::loop_pool pool_{1, metrics_};
 };
 
 TEST_F(CheckService, LooksAtTheRecordsByItself) {
-  settings_.dns.stubs["a.test"] = {"127.0.0.1@1"};  // nobody answers there
+  settings_.dns.stubs["a.test"] = {"127.0.0.1@1"};
+  for (const auto* const service : {"_xmpp-client", "_xmpps-client", "_xmpp-server", "_xmpps-server"}) {
+    zone_ += std::string{"!servfail "} + service + "._tcp.a.test\n";
+  }
   check_service service{with(), std::chrono::seconds{0}};
   const auto text = [&] { return prometheus::TextSerializer{}.Serialize(service.collectable()->Collect()); };
   EXPECT_FALSE(text().contains("a.test"));
   while (!text().contains("a.test") && control_.run_one() != 0) {
   }
   EXPECT_TRUE(text().contains("{host=\"a.test\",record=\"srv\",severity=\"error\"} 4\n")) << text();
+  EXPECT_EQ(resolver_settings_.stubs, settings_.dns.stubs);
+}
+
+TEST_F(CheckService, SaysWhyThereIsNoResolver) {
+  resolver_error_ = "no process";
+  check_service service{with()};
+  EXPECT_EQ(service.check("a.test", [](const auto&) {}).error(), "no process");
 }
 
 TEST_F(CheckService, LeavesNamesAloneThatAreNobodys) {

@@ -102,6 +102,12 @@ TEST_F(Hardening, ExecutesForksTracesAndListensOnNothing) {
 
 TEST_F(Hardening, RefusesWhatLibrariesTry) {
   EXPECT_EQ(tried([] { return error_of(::socket(AF_NETLINK, SOCK_RAW, 0)); }), EPERM);
+  EXPECT_EQ(
+      tried([] {
+        const sockaddr_in any{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+        return error_of(::bind(::socket(AF_INET, SOCK_DGRAM, 0), reinterpret_cast<const sockaddr*>(&any), sizeof any));
+      }),
+      EPERM);
   EXPECT_EQ(tried([] { return error_of(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }), EPERM);
   EXPECT_EQ(tried([this] { return error_of(::mkdir(at("data/folder").c_str(), 0700)); }), EPERM);
   // A call that is younger than we are: whoever tries it has another way.
