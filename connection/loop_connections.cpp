@@ -1,5 +1,7 @@
 #include "connection/loop_connections.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -156,6 +158,19 @@ std::vector<connection_info> loop_connections::list() const {
   return all;
 }
 
+void loop_connections::shed(std::size_t share) {
+  std::vector<std::pair<bool, std::uint64_t>> all;
+  all.reserve(connections_.size());
+  for (const auto id : connections_.ids()) {
+    all.emplace_back(!find(id)->info().established, id);
+  }
+  std::ranges::sort(all, std::greater{});
+  all.resize(std::min(all.size(), std::max<std::size_t>(1, all.size() / share)));
+  for (const auto& [stranger, id] : all) {
+    on(id, [](live_connection& c) { c.dismiss(stream_condition::resource_constraint, cause::limit, "out of memory"); });
+  }
+}
+
 void loop_connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
   dismissed_ = {.condition = condition, .why = why, .text = text};
   for (const auto id : connections_.ids()) {  // a connection may go while it is told
@@ -250,6 +265,12 @@ void connections::dismiss(session_ref ref, stream_condition condition, cause why
 void connections::dismiss_all(stream_condition condition, cause why, const std::string& text) {
   for (auto* l : loops_) {
     l->loop().post([l, condition, why, text] { l->dismiss_all(condition, why, text); });
+  }
+}
+
+void connections::shed(std::size_t share) {
+  for (auto* l : loops_) {
+    l->loop().post([l, share] { l->shed(share); });
   }
 }
 

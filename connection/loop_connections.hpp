@@ -116,6 +116,9 @@ public:
   /// Destroys all of them. The loop must have stopped.
   void clear();
   [[nodiscard]] std::vector<connection_info> list() const;
+  /// Ends the newest of them for want of memory, one in `share` and at least one; those that are not established
+  /// before any that is.
+  void shed(std::size_t share);
   /// And whoever is on the way here.
   void dismiss_all(stream_condition, cause, const std::string& text);
   /// With those on the way here. Any thread.
@@ -170,6 +173,8 @@ public:
   void overcounted(session_ref, std::uint32_t handled, std::uint32_t sent);
   void dismiss(session_ref, stream_condition, cause, std::string text);
   void dismiss_all(stream_condition, cause, const std::string& text);
+  /// On each loop; see loop_connections.
+  void shed(std::size_t share);
   [[nodiscard]] std::size_t size() const noexcept;
 
 private:

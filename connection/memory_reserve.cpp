@@ -22,6 +22,7 @@ thread_local memory_policy::work policy = memory_policy::work::begun;
 std::array<std::atomic<void*>, memory_reserve_pieces> reserve{};
 std::atomic<bool> kept{false};  // without a reserve there is nothing to be short of
 std::atomic<int> left{0};
+std::atomic<bool> said_to_be_short{false};
 std::atomic<clock::rep> used_up_at{0};
 
 bool give_a_piece() noexcept {
@@ -83,7 +84,12 @@ void refill_memory_reserve() noexcept {
 }
 
 bool memory_is_short() noexcept {
-  return kept && left.load(std::memory_order_relaxed) < memory_reserve_pieces / 2;
+  return said_to_be_short.load(std::memory_order_relaxed) ||
+         (kept && left.load(std::memory_order_relaxed) < memory_reserve_pieces / 2);
+}
+
+void say_memory_is_short(bool so) noexcept {
+  said_to_be_short = so;
 }
 
 memory_policy::memory_policy(work w) noexcept : before_{std::exchange(policy, w)} {

@@ -16,8 +16,11 @@ namespace comity::connection {
 void keep_memory_in_reserve();
 /// Takes back into the reserve what it lacks, as far as there is memory again. Every now and then; any thread.
 void refill_memory_reserve() noexcept;
-/// Less than half of the reserve is left: nothing new is to be let in. Any thread.
+/// Less than half of the reserve is left, or somebody says that memory is short: nothing new is to be let in. Any
+/// thread.
 [[nodiscard]] bool memory_is_short() noexcept;
+/// So it is, for reasons that no allocation shows: the kernel ends who uses more than it grants. Any thread.
+void say_memory_is_short(bool) noexcept;
 
 /// In pieces, each of them enough for what one operation takes.
 constexpr std::size_t memory_reserve_piece = std::size_t{256} * 1024;

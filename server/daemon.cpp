@@ -1,87 +1,24 @@
 #include "server/daemon.hpp"
 
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include <algorithm>
-#include <asio.hpp>
-#include <atomic>
 #include <csignal>
 #include <future>
-#include <map>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "connection/c2s/client_stream.hpp"
-#include "connection/limits.hpp"
-#include "dns/child_resolver.hpp"
-#include "server/admin/admin_server.hpp"
-#include "server/admin/commands.hpp"
 #include "server/admin/explain_command.hpp"
 #include "server/admin/log_command.hpp"
 #include "server/admin/trace_command.hpp"
-#include "server/auth/authenticator.hpp"
-#include "server/c2s_service.hpp"
-#include "server/certificates/certificate_keeper.hpp"
-#include "server/check/check_commands.hpp"
-#include "server/check/check_service.hpp"
-#include "server/code_pages.hpp"
-#include "server/config/config.hpp"
-#include "server/element_limits.hpp"
-#include "server/http/http_listener.hpp"
-#include "server/loop_pool.hpp"
-#include "server/metrics.hpp"
-#include "server/ports.hpp"
-#include "server/remote_servers.hpp"
-#include "server/router.hpp"
+#include "server/daemon_parts.hpp"
+#include "server/derived_settings.hpp"
 #include "server/storage/sqlite/sqlite_store.hpp"
-#include "server/trace/trace_hub.hpp"
-#include "server/web_service.hpp"
 
 namespace comity::server {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto poll_interval = 20ms;  // how often a stop looks whether the last stream has gone
-
-std::vector<std::string> domains_of(const config::settings& s) {
-  std::vector<std::string> domains;
-  domains.reserve(s.hosts.size());
-  for (const auto& h : s.hosts) {
-    domains.push_back(h.domain);
-  }
-  return domains;
-}
-
-managed_limits managed_limits_of(const config::settings& s) {
-  return {.resume_timeout = std::chrono::ceil<std::chrono::seconds>(s.stream_management.resume_timeout),
-          .queue_stanzas = s.stream_management.queue_stanzas};
-}
-
-std::vector<connection::route> routes_of(const config::settings& s) {
-  auto routes = inbound_routes(s);
-  if (s.s2s.enabled) {
-    for (const auto m : {connection::method::starttls, connection::method::direct_tls}) {
-      routes.push_back({connection::scope::s2s, connection::direction::outbound, m});
-    }
-  }
-  return routes;
-}
-
-std::shared_ptr<const connection::c2s_settings> c2s_settings_of(const config::limit_settings& l) {
-  connection::c2s_settings s;
-  s.after_authentication = authenticated_limits(l, l.stanza_size_c2s);
-  s.before_authentication = unauthenticated_limits(l);
-  s.tls_timeout = l.tls_timeout;
-  s.handshake_timeout = l.handshake_timeout;
-  s.send_queue_bytes = l.send_queue_bytes;
-  s.bytes_per_second = l.bytes_per_second_c2s;
-  return std::make_shared<const connection::c2s_settings>(s);
-}
 
 unsigned loops_for(unsigned configured) {
   return configured != 0 ? configured : std::max(1U, std::thread::hardware_concurrency());
@@ -101,90 +38,24 @@ std::uint32_t connections_at_most() {
 
 }  // namespace
 
-struct daemon::parts {
-  parts(config::settings s, server_log& l, dns::child_starter p, sandbox::hardening& h)
-      : settings{std::move(s)},
-        written{l},
-        resolver_process{std::move(p)},
-        hardened{h},
-        metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
-        loops{loops_for(settings.server.threads), metrics},
-        limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
-        control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
-        signals{control.context(), SIGTERM, SIGINT, SIGHUP} {
-    loops.tap(traces);
-    loops.report_to(log);
-  }
-  ~parts() { close(); }
-  parts(const parts&) = delete;
-  parts& operator=(const parts&) = delete;
+daemon::parts::parts(config::settings s, collaborators w)
+    : settings{std::move(s)},
+      written{w.log},
+      resolver_process{std::move(w.resolver_process)},
+      hardened{w.hardened},
+      memory{std::move(w.memory)},
+      metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
+      loops{loops_for(settings.server.threads), metrics},
+      limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
+      control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
+      signals{control.context(), SIGTERM, SIGINT, SIGHUP} {
+  loops.tap(traces);
+  loops.report_to(log);
+}
 
-  std::expected<void, std::string> open(config::checked_files);
-  std::expected<void, std::string> restore_sessions();
-  void keep_sessions();
-  std::expected<void, std::string> open_ports();
-  std::expected<void, std::string> open_endpoint();
-  std::expected<void, std::string> open_control();
-  [[nodiscard]] std::map<std::string, admin::handler, std::less<>> more_commands();
-  void start_watchdog();
-  void watch();
-  void harden();
-  int run();
-  void close();
-
-  void wait_for_signal();
-  /// Why it was refused, as the log has it too; empty where the new configuration is in force.
-  std::string reload();
-  void drain();
-  void stop();
-  void close_listeners();
-  void wait_for_streams();
-  [[nodiscard]] http::response readiness() const;
-  [[nodiscard]] std::shared_ptr<const connection::c2s_settings> stream_settings();
-
-  // In the order in which they are made; they go in the opposite one, after close().
-  config::settings settings;
-  server_log& written;
-  dns::child_starter resolver_process;
-  sandbox::hardening& hardened;
-  trace::trace_hub traces;
-  trace::traced_log log{written, traces};
-  connection::connection_metrics metrics;
-  loop_pool loops;
-  connection::ip_limits limits;
-  tls::server_context tls;
-  connection::loop control;  // of the main thread, where nothing of a stream ever runs
-  asio::signal_set signals;
-  asio::steady_timer stopping{control.context()};
-  asio::steady_timer watchdog{control.context()};
-  std::chrono::microseconds watchdog_interval{};
-  std::unique_ptr<storage::store> store;
-  std::unique_ptr<auth::authenticator> authenticator;
-  std::unique_ptr<remote_servers> remotes;  // none: s2s is off
-  std::unique_ptr<server::router> router;
-  std::unique_ptr<c2s_service> service;
-  std::unique_ptr<web_service> web;
-  std::unique_ptr<server_metrics> all_metrics;
-  std::unique_ptr<http::http_listener> endpoint;
-  std::unique_ptr<admin::account_commands> account_commands;
-  std::unique_ptr<admin::commands> commands;
-  std::unique_ptr<check::check_service> own_checks;
-  std::unique_ptr<check::check_commands> checks;
-  std::unique_ptr<admin::admin_server> admin;
-  std::unique_ptr<ports> listening;
-  std::unique_ptr<certificate_keeper> certificates;
-
-  std::mutex settings_lock;
-  std::shared_ptr<const connection::c2s_settings> streams;
-  std::chrono::steady_clock::time_point stop_by;
-  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  std::atomic<bool> draining{false};
-  std::atomic<bool> serving{false};
-  std::atomic<bool> store_answers{true};
-  std::atomic<bool> loops_asked{false};  // and have not all answered yet
-  bool stopping_now = false;
-  int status = 0;
-};
+daemon::parts::~parts() {
+  close();
+}
 
 // --- opening ---------------------------------------------------------------------------------------------------------
 
@@ -410,221 +281,12 @@ http::response daemon::parts::readiness() const {
   return r;
 }
 
-// --- serving ---------------------------------------------------------------------------------------------------------
-
-/// Everything is open. The loops' threads are yet to come, and the others wait for work.
-void daemon::parts::harden() {
-  hardened.give_up_calls();
-  const auto all = [](const std::vector<std::string>& words) {
-    std::string line;
-    for (const auto& w : words) {
-      line += (line.empty() ? "" : ", ") + w;
-    }
-    return line;
-  };
-  const auto applied = all(hardened.applied()), lacking = all(hardened.lacking());
-  log.write(lacking.empty() && settings.server.hardening ? log::level::info : log::level::warn, "server.hardened",
-            {{"applied", applied}, {"lacking", lacking}});
-}
-
-int daemon::parts::run() {
-  harden();
-  listening->start();
-  loops.start();
-  wait_for_signal();
-  certificates->keep(settings);
-  log.write(log::level::info, "server.ready", {{"version", version_text()}});
-  serving = true;
-  ::sd_notify(0, "READY=1");
-  start_watchdog();
-  (void)let_go_of_code();
-
-  control.run();
-
-  close();
-  log.write(log::level::info, "server.stop", {{"status", static_cast<std::int64_t>(status)}});
-  return status;
-}
-
-/// Beats while this thread and every loop do: a loop that is stuck keeps the beat from the service manager, which
-/// starts the daemon anew. A store that does not answer is told by /readyz instead, since a new process would find the
-/// same.
-void daemon::parts::start_watchdog() {
-  std::uint64_t microseconds = 0;
-  if (::sd_watchdog_enabled(0, &microseconds) > 0) {
-    watchdog_interval = std::chrono::microseconds{microseconds} / 3;
-  }
-  watch();
-}
-
-void daemon::parts::watch() {
-  store->ping([this](std::expected<void, storage::error> answered) { store_answers = answered.has_value(); });
-  if (watchdog_interval.count() != 0 && !loops_asked.exchange(true)) {
-    loops.ask_all([this] {
-      loops_asked = false;
-      ::sd_notify(0, "WATCHDOG=1");
-    });
-  }
-  watchdog.expires_after(
-      watchdog_interval.count() != 0
-          ? std::chrono::milliseconds{std::chrono::duration_cast<std::chrono::milliseconds>(watchdog_interval)}
-          : std::chrono::milliseconds{1000});
-  watchdog.async_wait([this](std::error_code aborted) {
-    if (!aborted) {
-      watch();
-    }
-  });
-}
-
-/// Takes everything down in the order that lets each part finish: streams first, then what they have asked for.
-void daemon::parts::close() {
-  serving = false;
-  certificates.reset();
-  admin.reset();
-  traces.clear();
-  endpoint.reset();
-  loops.stop();  // no loop runs anything from here on
-  own_checks.reset();
-  listening.reset();
-  if (remotes) {
-    remotes->loops_stopped();
-  }
-  // First who hashes passwords, since what is made of them goes to the store.
-  authenticator.reset();
-  if (store) {
-    keep_sessions();
-  }
-  store.reset();  // commits what waits, and answers into loops that no longer run
-}
-
-void daemon::parts::wait_for_signal() {
-  signals.async_wait([this](std::error_code aborted, int signal) {
-    if (aborted) {
-      return;
-    }
-    if (signal == SIGHUP) {
-      reload();
-    } else {
-      stop();
-    }
-    wait_for_signal();
-  });
-}
-
-std::string daemon::parts::reload() {
-  const auto refuse = [this](const std::vector<config::fault>& faults) {
-    std::string all;
-    for (const auto& f : faults) {
-      const auto text = to_string(f);
-      log.write(log::level::error, "config.refused", {{"detail", text}});
-      all += (all.empty() ? "" : "\n") + text;
-    }
-    all_metrics->reloaded(false);
-    return all;
-  };
-  ::sd_notify(0, "RELOADING=1");
-  auto next = config::load(settings.file);
-  if (!next) {
-    ::sd_notify(0, "READY=1");
-    return refuse(next.error());
-  }
-  if (const auto beyond = config::check_reach(*next, sandbox::out_of_reach); !beyond.empty()) {
-    ::sd_notify(0, "READY=1");
-    return refuse(beyond);
-  }
-  auto files = config::check_files(*next);
-  if (!files) {
-    ::sd_notify(0, "READY=1");
-    return refuse(files.error());
-  }
-  if (remotes && next->s2s.enabled) {  // switching it off takes a restart
-    if (const auto reloaded = remotes->reload(*next, std::move(files->authorities)); !reloaded) {
-      ::sd_notify(0, "READY=1");
-      return refuse({{.file = next->file, .text = reloaded.error()}});
-    }
-  }
-  for (const auto& key : config::restart_needed(settings, *next)) {
-    log.write(log::level::warn, "config.restart_needed", {{"key", key}});
-  }
-  // All of it was right, and from here on nothing can fail. What needs a restart stays as it runs.
-  settings = config::after_reload(settings, std::move(*next));
-  tls.swap(std::move(files->certificates));
-  written.apply(settings.log);
-  limits.configure(settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip);
-  service->default_domain(settings.hosts.front().domain);
-  router->configure(domains_of(settings), settings.limits.resources_per_user, managed_limits_of(settings));
-  listening->configure(settings);
-  web->configure(settings, listening->opened());
-  {
-    const std::lock_guard lock{settings_lock};
-    streams = c2s_settings_of(settings.limits);
-  }
-  all_metrics->reloaded(true);
-  log.write(log::level::info, "config.reload", {{"file", settings.file.native()}});
-  certificates->keep(settings);
-  ::sd_notify(0, "READY=1");
-  return {};
-}
-
-// --- stopping --------------------------------------------------------------------------------------------------------
-
-void daemon::parts::close_listeners() {
-  std::promise<void> closed;
-  loops.loop(0).post([&] {
-    listening->close();
-    closed.set_value();
-  });
-  closed.get_future().wait();
-}
-
-/// Accepts no more, and lets the sessions there are come to their own end.
-void daemon::parts::drain() {
-  if (!draining.exchange(true)) {
-    log.write(log::level::info, "server.drain", {});
-    close_listeners();
-  }
-}
-
-/// RFC 6120 §4.9.3.21: every stream is told, and closed; then the process ends. Asked twice, it ends at once.
-void daemon::parts::stop() {
-  if (std::exchange(stopping_now, true)) {
-    log.write(log::level::warn, "server.stop", {{"detail", "at once"}});
-    status = 1;
-    control.stop();
-    return;
-  }
-  ::sd_notify(0, "STOPPING=1");
-  draining = true;
-  close_listeners();
-  if (remotes) {
-    remotes->stop();
-  }
-  loops.connections().dismiss_all(stream_condition::system_shutdown, connection::cause::shutdown, {});
-  stop_by = std::chrono::steady_clock::now() + settings.server.shutdown_timeout;
-  wait_for_streams();
-}
-
-void daemon::parts::wait_for_streams() {
-  if (loops.connections().size() == 0 || std::chrono::steady_clock::now() >= stop_by) {
-    loops.settle();  // the last sessions' unavailable presence and what it stores
-    control.stop();
-    return;
-  }
-  stopping.expires_after(poll_interval);
-  stopping.async_wait([this](std::error_code aborted) {
-    if (!aborted) {
-      wait_for_streams();
-    }
-  });
-}
-
 // --- daemon ----------------------------------------------------------------------------------------------------------
 
 std::expected<std::unique_ptr<daemon>, std::string> daemon::open(config::settings settings, config::checked_files files,
-                                                                 server_log& log, dns::child_starter resolver_process,
-                                                                 sandbox::hardening& hardened) {
-  log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
-  auto parts = std::make_unique<daemon::parts>(std::move(settings), log, std::move(resolver_process), hardened);
+                                                                 collaborators with) {
+  with.log.write(log::level::info, "server.start", {{"version", version_text()}, {"file", settings.file.native()}});
+  auto parts = std::make_unique<daemon::parts>(std::move(settings), std::move(with));
   if (auto opened = parts->open(std::move(files)); !opened) {
     return std::unexpected{std::move(opened.error())};
   }

@@ -11,20 +11,25 @@
 #include "dns/child_resolver.hpp"
 #include "server/config/config.hpp"
 #include "server/log.hpp"
+#include "server/memory_group.hpp"
 #include "server/sandbox/hardening.hpp"
 
 namespace comity::server {
 
 class daemon {
 public:
+  /// What is of the process, from before files were given up.
+  struct collaborators {
+    server_log& log;                      // outlives the daemon
+    dns::child_starter resolver_process;  // what it starts processes by outlives the daemon
+    sandbox::hardening& hardened;         // has given up files already; outlives the daemon
+    memory_group memory;
+  };
   /// Opens everything: database, sockets, ports. The error is one line that says what could not be opened and why.
-  /// `files` are those that config::check_files loaded for these settings. `log`, what `resolver_process` starts
-  /// processes by, and `hardened`, which has given up files already, outlive the daemon.
+  /// `files` are those that config::check_files loaded for these settings.
   [[nodiscard]] static std::expected<std::unique_ptr<daemon>, std::string> open(config::settings settings,
                                                                                 config::checked_files files,
-                                                                                server_log& log,
-                                                                                dns::child_starter resolver_process,
-                                                                                sandbox::hardening& hardened);
+                                                                                collaborators with);
   ~daemon();
   daemon(const daemon&) = delete;
   daemon& operator=(const daemon&) = delete;

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 namespace comity {
 
 class descriptor {
@@ -14,8 +16,10 @@ public:
       ::close(number_);
     }
   }
+  descriptor(descriptor&& other) noexcept : number_{std::exchange(other.number_, -1)} {}
   descriptor(const descriptor&) = delete;
   descriptor& operator=(const descriptor&) = delete;
+  descriptor& operator=(descriptor&&) = delete;
   [[nodiscard]] int number() const noexcept { return number_; }
 
 private:

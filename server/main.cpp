@@ -103,10 +103,14 @@ int serve(const std::filesystem::path& file, bool check_only) {
     return EX_UNAVAILABLE;
   }
   comity::admin::make_folder_of(settings->server.admin_socket);
+  auto memory = comity::server::memory_group::of_this_process();
   hardened.give_up_files(*settings);  // the log's thread is the first of many
   comity::server_log log{{.settings = settings->log}};
-  auto daemon = comity::server::daemon::open(
-      std::move(*settings), std::move(*files), log, [&starter] { return starter->start(); }, hardened);
+  auto daemon = comity::server::daemon::open(std::move(*settings), std::move(*files),
+                                             {.log = log,
+                                              .resolver_process = [&starter] { return starter->start(); },
+                                              .hardened = hardened,
+                                              .memory = std::move(memory)});
   if (!daemon) {
     (void)log.flush(std::chrono::seconds{1});
     say("comityd: " + daemon.error());

@@ -53,6 +53,7 @@ class server_stream : public stream_driver {
 public:
   void dismiss(stream_condition, cause, std::string text) final;
   void fault(std::string_view what) noexcept final;
+  void out_of_memory() noexcept final;
   /// Ends it without a stream error. What the peer has sent by then, and sends until it has heard of it, is still taken
   /// (RFC 6120 §4.4).
   void leave(cause, std::string text);

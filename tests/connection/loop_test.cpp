@@ -528,6 +528,26 @@ TEST_F(LoopConnections, AllAreDismissedThoughSomeGoMeanwhile) {
   EXPECT_EQ(0U, all_.size());
 }
 
+// THREATS X13: one in so many, the newest of those that nobody has authenticated before any other.
+TEST_F(LoopConnections, ShedsTheNewestAndFirstThoseThatAreNotEstablished) {
+  for (const auto* const name : {"a", "b", "c", "d", "e", "f", "g"}) {
+    auto& each = add(name);
+    each.established = std::string_view{name} != "b" && std::string_view{name} != "d";
+    each.then = [this, name = std::string{name}](std::string_view) { all_.remove(id(name)); };
+  }
+  const auto told = [](const std::string& name) { return name + ": dismiss resource-constraint limit out of memory"; };
+  all_.shed(3);
+  EXPECT_THAT(noted_, ElementsAre(told("d"), told("b")));
+  noted_.clear();
+  all_.shed(100);
+  EXPECT_THAT(noted_, ElementsAre(told("g"))) << "at least one";
+}
+
+TEST_F(LoopConnections, ShedNothingWhereThereIsNothing) {
+  all_.shed(1);
+  EXPECT_THAT(noted_, IsEmpty());
+}
+
 TEST_F(LoopConnections, ClearingEndsAllThoughTheyLookForEachOther) {
   add("a").then = [](std::string_view) {};
   add("b");

@@ -24,10 +24,12 @@ public:
 
   /// Whether it moves where it is handed over.
   bool moves = true;
+  bool established = false;
 
   [[nodiscard]] connection::connection_info info() const override {
     connection::connection_info i;
     i.peer = name_;
+    i.established = established;
     return i;
   }
   void send(stanza_ref s) override { called("send " + std::string{s->id()}); }

@@ -231,6 +231,7 @@ class Server:
         self.config = self.directory / "comity.toml"
         self.log_path = self.directory / "comityd.log"
         self.environment = {}  # that the daemon has beside ours
+        self.under = []  # the program, with its arguments, that becomes the daemon
         self.log_to = None  # a descriptor in the place of the log's file
         self.process = None
         self.pid = None
@@ -302,7 +303,7 @@ class Server:
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([program("COMITYD"), "--config", str(self.config)],
+            self.process = subprocess.Popen([*self.under, program("COMITYD"), "--config", str(self.config)],
                                             stdin=subprocess.DEVNULL, stdout=self.log_to or log,
                                             stderr=self.log_to or log, env={**os.environ, **self.environment})
         self.pid = self.process.pid

@@ -88,6 +88,18 @@ TEST_P(by_method, AnswersOverTheSameStreamWhereItGoesBothWays) {  // L01, L02, X
   EXPECT_EQ(far->metric("comity_connection_attempts_total", {{"direction", "outbound"}}), 0);
 }
 
+TEST_P(by_method, SaysWhyItEndsWhereThereIsNoMemory) {  // THREATS X13
+  both();
+  run(usual_zone(GetParam()));
+  near_says("1");
+  const auto stream = far->connections().at(0).ref;
+  far->on_loop(stream.loop,
+               [&](loop_connections& all) { all.on(stream.id, [](live_connection&) { throw std::bad_alloc{}; }); });
+  EXPECT_TRUE(eventually([&] {
+    return near->metric("comity_stream_errors_received_total", {{"condition", "resource-constraint"}}) == 1;
+  }));
+}
+
 TEST_P(by_method, FallsBackToDialbackWhereThePolicyTakesIt) {                     // J01–J05, J11, J12, K03
   make_near(required_trust::dialback, fakes::issue({.domain = "near.example"}));  // nobody's certificate
   make_far(required_trust::dialback, fakes::issue({.domain = "far.example"}));

@@ -1,0 +1,102 @@
+#include "server/memory_watch.hpp"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <asio.hpp>
+#include <chrono>
+#include <utility>
+
+#include "connection/memory_reserve.hpp"
+
+namespace comity::server {
+
+namespace {
+
+// A flood takes some tens of mebibytes a second.
+constexpr std::chrono::milliseconds often{100};
+constexpr std::chrono::milliseconds while_short{20};
+// No limit was there the last time.
+constexpr std::chrono::seconds seldom{5};
+
+// While memory is short, what was freed goes back to the kernel after so many looks.
+constexpr unsigned looks_to_trim = 25;
+
+// Of the limit, in hundredths.
+constexpr std::uint64_t enough_below = 88;
+constexpr std::uint64_t short_above = 90;
+constexpr std::uint64_t shed_above = 95;
+
+bool above(memory_group::usage u, std::uint64_t hundredths) {
+  return u.used > u.limit / 100 * hundredths;
+}
+
+}  // namespace
+
+memory_pressure::verdict memory_pressure::judge(memory_group::usage u) {
+  short_ = above(u, short_ ? enough_below : short_above);
+  const bool shed = above(u, shed_above) && u.used > not_before_;
+  if (shed) {
+    not_before_ = u.used + u.limit / 100;
+  } else if (!short_) {
+    not_before_ = 0;
+  }
+  return {.short_of = short_, .shed = shed};
+}
+
+struct memory_watch::state {
+  state(memory_group g, collaborators w) : group{std::move(g)}, with{std::move(w)}, timer{with.control} {}
+
+  void look_after(std::chrono::milliseconds wait) {
+    timer.expires_after(wait);
+    timer.async_wait([this](std::error_code aborted) {
+      if (!aborted) {
+        look();
+      }
+    });
+  }
+
+  void look() {
+    const auto now = group.read();
+    const auto verdict = now ? pressure.judge(*now) : memory_pressure::verdict{};
+    if (verdict.short_of && ++looks % looks_to_trim == 0) {
+      ::malloc_trim(0);
+    }
+    if (verdict.short_of != short_of) {
+      short_of = verdict.short_of;
+      connection::say_memory_is_short(short_of);
+      say(short_of ? log::level::warn : log::level::info, short_of ? "memory.short" : "memory.enough", now);
+    }
+    if (verdict.shed) {
+      say(log::level::warn, "memory.shed", now);
+      with.shed();
+    }
+    look_after(short_of ? while_short : now ? often : std::chrono::milliseconds{seldom});
+  }
+
+  void say(log::level level, std::string_view event, std::optional<memory_group::usage> now) const {
+    const auto u = now.value_or(memory_group::usage{});
+    with.log.write(level, event,
+                   {{"used", static_cast<std::int64_t>(u.used)}, {"limit", static_cast<std::int64_t>(u.limit)}});
+  }
+
+  memory_group group;
+  collaborators with;
+  asio::steady_timer timer;
+  memory_pressure pressure;
+  bool short_of = false;
+  unsigned looks = 0;  // while it was short
+};
+
+memory_watch::memory_watch(memory_group group, collaborators with)
+    : state_{std::make_unique<state>(std::move(group), std::move(with))} {
+  if (state_->group.known()) {
+    state_->look_after({});
+  }
+}
+
+memory_watch::~memory_watch() {
+  connection::say_memory_is_short(false);
+}
+
+}  // namespace comity::server
