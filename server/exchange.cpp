@@ -161,8 +161,17 @@ job<std::expected<contacts*, storage::error>> exchange::roster_of(account& who) 
   co_return who.roster.get();
 }
 
+/// It is known whom the account blocks, without a load.
+bool exchange::knows_blocks(account& who) {
+  if (!who.blocks_known && !store().may_block(who.user)) {
+    who.blocked.reset();
+    who.blocks_known = true;
+  }
+  return who.blocks_known;
+}
+
 job<bool> exchange::load_blocked(account& who) {
-  if (!who.blocks_known) {
+  if (!knows_blocks(who)) {
     auto loaded = co_await stored<std::vector<jid>>(
         who, [this, &who](auto done) { store().blocked_load(who.user, std::move(done)); });
     if (!loaded) {

@@ -93,6 +93,7 @@ public:
   job<std::expected<contacts*, storage::error>> roster_of(account& who);
   /// Sees that it is known whom the account blocks: nobody, where it does not exist. False where the store does not
   /// say.
+  bool knows_blocks(account& who);
   job<bool> load_blocked(account& who);
   /// Whether the account exists; certain where somebody is logged in.
   job<std::expected<bool, storage::error>> exists(account& who);

@@ -288,7 +288,7 @@ job<void> exchange::inbound_after_loading(account& who, stanza_ref s) {
 }
 
 void exchange::inbound(account& who, const stanza_ref& s) {
-  if (!who.blocks_known && heard_in_absence(*s)) {
+  if (!knows_blocks(who) && heard_in_absence(*s)) {
     begin(who, inbound_after_loading(who, s));
     return;
   }

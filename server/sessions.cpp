@@ -16,7 +16,7 @@ constexpr std::size_t resource_bits = 96;
 void exchange::bind(connection::session_ref session, const jid& user, std::string wanted,
                     std::move_only_function<void(std::expected<jid, bind_failure>)> done) {
   at_home(user, [this, session, wanted = std::move(wanted), done = std::move(done)](account& who) mutable {
-    if (who.blocks_known) {
+    if (knows_blocks(who)) {
       bind_here(who, session, wanted, done);
     } else {
       begin(who, bind_after_loading(who, session, std::move(wanted), std::move(done)));

@@ -94,6 +94,8 @@ public:
   virtual void roster_remove(const jid& user, const jid& contact, completion<std::uint64_t>) = 0;
 
   // Whom a user blocks (XEP-0191): full JIDs, bare ones, domains.
+  /// False: nobody, and no load is needed to know it. At once; any thread.
+  [[nodiscard]] virtual bool may_block(const jid& /*user*/) const { return true; }
   virtual void blocked_load(const jid& user, completion<std::vector<jid>>) = 0;  // no account, or nobody: none
   /// Adds all of them, or none; those that are there already count as added.
   virtual void blocked_add(const jid& user, std::vector<jid>, completion<void>) = 0;

@@ -58,7 +58,7 @@ LOADS = {
     "acknowledged": Load(lambda size: ["messages", "--seconds", size(2.0), "--acknowledged", 5],
                          floor="messages", seconds=_took(0, 3, 3.2, 3.5, 3.2)),
     "paced": Load(lambda size: ["messages", "--seconds", size(3.0), "--rate", 1500], seconds=_took(4, 4, 4.2, 5, 4.2)),
-    "fan-out": Load(lambda size: ["fan-out", "--contacts", size(1000), "--rounds", 5], seconds=_took(1.2, 1.5, 8, 12, 8)),
+    "fan-out": Load(lambda size: ["fan-out", "--contacts", size(1000), "--rounds", 60], seconds=_took(2, 2, 9, 15, 8)),
     "cores": Load(lambda size: ["messages", "--seconds", size(2.0)], cores=True, seconds=_took(6, 7, 7, 7, 7)),
     "s2s": Load(lambda size: ["messages", "--seconds", size(2.0)], floor="messages", between=True,
                 seconds=_took(0, 3, 3.5, 4, 3.5)),

@@ -289,10 +289,15 @@ TEST_F(SqliteStore, BlockListsOutliveARestartAndAreEachUsersOwn) {  // XEP-0191
   ASSERT_TRUE(create(juliet));
   ASSERT_TRUE(create(nurse));
   EXPECT_THAT(blocked(juliet), IsEmpty());
+  EXPECT_FALSE(store_->may_block(juliet));
   EXPECT_EQ("done", shown(block(juliet, {romeo, full, domain})));
+  EXPECT_TRUE(store_->may_block(juliet));
+  EXPECT_FALSE(store_->may_block(nurse));
   EXPECT_EQ("done", shown(block(juliet, {romeo}))) << "again";
   EXPECT_EQ("done", shown(block(nurse, {tybalt, romeo})));
   reopen();
+  EXPECT_TRUE(store_->may_block(juliet));
+  EXPECT_FALSE(store_->may_block(tybalt));
   EXPECT_THAT(blocked(juliet), ElementsAre(domain, romeo, full));
   EXPECT_EQ("done", shown(answer<void>(
                         [&](auto done) { store_->blocked_remove(juliet, {romeo, tybalt, domain}, std::move(done)); })));

@@ -225,9 +225,9 @@ class ShortOfMemory(unittest.TestCase):
             breaks = collections.Counter()
 
             def talk(number):
-                for to in (bob.jid, "away@comity.test"):
-                    alice.tell(to)
                 try:
+                    for to in (bob.jid, "away@comity.test"):
+                        alice.tell(to)
                     for each in (alice, bob):
                         each.settle()
                 except (StreamError, StreamClosed, AuthenticationFailed, OSError) as ended:

@@ -6,7 +6,11 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <mutex>
+#include <shared_mutex>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 
 #include "server/storage/sqlite/accounts.hpp"
@@ -18,10 +22,39 @@ namespace comity::storage {
 
 namespace {
 
+/// Who blocks somebody, or did; few do, and each login asks. A user that is mistaken for another is only asked after.
+class blockers {
+public:
+  [[nodiscard]] bool contains(const jid& user) const {
+    const std::shared_lock lock{lock_};
+    return hashes_.contains(hash_of(user.text()));
+  }
+  void add(const jid& user) {
+    const std::unique_lock lock{lock_};
+    hashes_.insert(hash_of(user.text()));
+  }
+  [[nodiscard]] std::expected<void, error> load(database& db) {
+    auto q = db.prepare("SELECT DISTINCT user FROM blocked");
+    for (;;) {
+      const auto more = q.step();
+      if (!more || !*more) {
+        return more ? std::expected<void, error>{} : std::unexpected{more.error()};
+      }
+      hashes_.insert(hash_of(q.text(0)));
+    }
+  }
+
+private:
+  static std::size_t hash_of(std::string_view user) noexcept { return std::hash<std::string_view>{}(user); }
+
+  mutable std::shared_mutex lock_;
+  std::unordered_set<std::size_t> hashes_;
+};
+
 class sqlite_store final : public store {
 public:
-  sqlite_store(std::unique_ptr<database> writing, std::unique_ptr<database> reading)
-      : writer_{std::move(writing)}, reader_{std::move(reading)} {}
+  sqlite_store(std::unique_ptr<database> writing, std::unique_ptr<database> reading, std::unique_ptr<blockers> known)
+      : blockers_{std::move(known)}, writer_{std::move(writing)}, reader_{std::move(reading)} {}
 
   /// Changes first: what is told of them may read.
   ~sqlite_store() override {
@@ -142,7 +175,10 @@ public:
     });
   }
 
+  [[nodiscard]] bool may_block(const jid& user) const override { return blockers_->contains(user); }
+
   void blocked_add(const jid& user, std::vector<jid> more, completion<void> done) override {
+    blockers_->add(user);
     each_blocked("INSERT OR IGNORE INTO blocked VALUES (?,?)", user, std::move(more), std::move(done));
   }
 
@@ -347,6 +383,7 @@ private:
     });
   }
 
+  std::unique_ptr<blockers> blockers_;
   writer_thread writer_;
   reader_thread reader_;
 };
@@ -388,7 +425,11 @@ std::expected<std::unique_ptr<store>, std::string> open_sqlite(const std::filesy
   if (!reading) {
     return std::unexpected{std::move(reading.error())};
   }
-  return std::make_unique<sqlite_store>(std::move(*writing), std::move(*reading));
+  auto known = std::make_unique<blockers>();
+  if (auto loaded = known->load(**writing); !loaded) {
+    return std::unexpected{"cannot read the database " + file.string() + ": " + std::string{to_string(loaded.error())}};
+  }
+  return std::make_unique<sqlite_store>(std::move(*writing), std::move(*reading), std::move(known));
 }
 
 }  // namespace comity::storage
