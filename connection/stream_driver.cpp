@@ -109,6 +109,17 @@ memory_policy stream_driver::while_read() const noexcept {
   return memory_policy{role_ == tls_role::accepts ? memory_policy::work::fails_at_once : memory_policy::work::begun};
 }
 
+void stream_driver::out_of_memory() noexcept {
+  if (!peer_known() || ended()) {
+    return fault("out of memory");
+  }
+  try {
+    dismiss(stream_condition::resource_constraint, cause::limit, "out of memory");
+  } catch (const std::exception&) {
+    fault("out of memory");
+  }
+}
+
 void stream_driver::flush() {
   wire_.turn_ended();
   write();

@@ -67,6 +67,8 @@ public:
   void writable() final;
   void set_up() final;
   void flush() final;
+  /// RFC 6120 §4.9.3.17 (THREATS X13). Who is not known yet is let go without a word, which costs nothing.
+  void out_of_memory() noexcept final;
   /// Between two elements, when nothing is asked of the server and TLS stands.
   [[nodiscard]] bool leave_loop() override;
   void enter_loop(loop_connections& there) override;
@@ -76,6 +78,8 @@ protected:
 
   // --- what the derived stream is told -------------------------------------------------------------------------------
 
+  /// The peer has proven who it is.
+  [[nodiscard]] virtual bool peer_known() const noexcept = 0;
   /// True while an answer is awaited: no part is given meanwhile, and the peer's bytes stay where they are.
   [[nodiscard]] virtual bool paused() const = 0;
   /// Calls accept_tls() or its counterpart on the wire: which certificate, which protocols, which name.

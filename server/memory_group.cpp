@@ -56,7 +56,7 @@ void memory_group::add(const std::filesystem::path& folder, bool unified) {
   level l{.limit = opened(folder / (unified ? "memory.max" : "memory.limit_in_bytes")),
           .used = opened(folder / (unified ? "memory.current" : "memory.usage_in_bytes")),
           .details = opened(folder / "memory.stat"),
-          .reclaimable = unified ? "inactive_file" : "total_inactive_file"};
+          .unified = unified};
   if (l.limit.number() >= 0 && l.used.number() >= 0 && l.details.number() >= 0) {
     levels_.push_back(std::move(l));
   }
@@ -98,7 +98,10 @@ std::optional<memory_group::usage> memory_group::read() const {
     usage u{.used = *used, .limit = *limit};
     if (u.used > u.limit / 2) {  // else it does not matter, and this is the dearest of the three
       std::array<char, 8192> room{};
-      u.used -= std::min(u.used, value(content(l.details, room), l.reclaimable));
+      const auto lines = content(l.details, room);
+      const auto files = value(lines, l.unified ? "inactive_file" : "total_inactive_file") +
+                         value(lines, l.unified ? "active_file" : "total_active_file");
+      u.used -= std::min(u.used, files);
     }
     const auto part = [](const usage& of) { return static_cast<double>(of.used) / static_cast<double>(of.limit); };
     if (!nearest || part(u) > part(*nearest)) {

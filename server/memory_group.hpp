@@ -15,7 +15,7 @@ namespace comity::server {
 
 class memory_group {
 public:
-  /// Bytes. `used` is without what the kernel takes back by itself: pages of files that nobody has used lately.
+  /// Bytes. `used` is without what the kernel takes back by itself: the pages of files.
   struct usage {
     std::uint64_t used = 0;
     std::uint64_t limit = 0;
@@ -32,7 +32,7 @@ public:
 private:
   struct level {
     descriptor limit, used, details;
-    std::string_view reclaimable;  // the line of `details` that says so
+    bool unified = true;  // version 2
   };
   void add(const std::filesystem::path& folder, bool unified);
 

@@ -141,21 +141,10 @@ public:
     settle();
   }
 
-  /// RFC 6120 §4.9.3.17. Who has no session yet is let go without a word, which costs nothing.
-  void out_of_memory() noexcept override {
-    if (!bound_ || ended()) {
-      return fault("out of memory");
-    }
-    try {
-      dismiss(stream_condition::resource_constraint, cause::limit, "out of memory");
-    } catch (const std::exception&) {
-      fault("out of memory");
-    }
-  }
-
 private:
   // --- stream_driver -------------------------------------------------------------------------------------------------
 
+  [[nodiscard]] bool peer_known() const noexcept override { return bound_; }
   [[nodiscard]] bool paused() const override { return negotiation_ && negotiation_->paused(); }
 
   void take_header(xml::stream_header&& header) override { drive(event::header{std::move(header)}); }

@@ -109,7 +109,7 @@ private:
     }
     permit_.authenticated();
     with().metrics.verified(direction::inbound, a.by, dns_of(a.flow.sender));
-    if (!is_established()) {
+    if (!peer_known()) {
       established(opened_at(), a, negotiation_.facts().peer_limits);
     } else {
       log(log::level::info, "s2s.authorised", log::field{"peer", a.flow.sender}, log::field{"local", a.flow.target},

@@ -135,7 +135,7 @@ attempt_record outbound_stream::record() const {
   r.phase = ending_ ? ending_->phase : machine_.phase();
   auto& more = r.more.emplace();
   more.phases = phases_;
-  if (!is_established()) {
+  if (!peer_known()) {
     const auto so_far = std::chrono::duration_cast<std::chrono::microseconds>(now - phase_began());
     if (!more.phases.empty() && more.phases.back().phase == r.phase) {
       more.phases.back().took += so_far;  // TLS stands, and who the peer is takes longer
@@ -159,7 +159,7 @@ attempt_record outbound_stream::record() const {
     more.examined = examined_.text;
     more.reason = verdict_->reason;
   }
-  if (is_established()) {
+  if (peer_known()) {
     r.proof = describe_server().trust;  // dialback's comes after the certificate's verdict
   }
   if (ending_) {
@@ -204,7 +204,7 @@ void outbound_stream::keep_session() {
 
 void outbound_stream::happen(negotiation_event e) {
   if (const auto* came = std::get_if<event::element>(&e);
-      !is_established() && came != nullptr && came->root.is("features", xml::ns_streams)) {
+      !peer_known() && came != nullptr && came->root.is("features", xml::ns_streams)) {
     note_features(came->root);
   }
   std::visit([this](auto& common) { drive(std::move(common)); }, e);
@@ -259,7 +259,7 @@ void outbound_stream::perform(action::verified&) {
 void outbound_stream::perform(action::flow_authorised& a) {
   with().metrics.verified(direction::outbound, a.by, call_.target.delegation);
   keep_session();
-  if (!is_established()) {
+  if (!peer_known()) {
     with().metrics.discovered(call_.target.source);
     proof_expires(examined_.expires);
     established(call_.began, a, machine_.facts().peer_limits);
@@ -285,7 +285,7 @@ void outbound_stream::perform(action::key_verified& a) {
 }
 
 void outbound_stream::over(const action::finish& a) {
-  if (is_established()) {
+  if (peer_known()) {
     keep_session();
   }
   ending_ = stream_ending{.cause = a.cause,

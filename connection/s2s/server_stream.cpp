@@ -62,18 +62,6 @@ void server_stream::fault(std::string_view what) noexcept {
   settle();
 }
 
-/// THREATS X13.
-void server_stream::out_of_memory() noexcept {
-  if (!established_ || ended()) {
-    return fault("out of memory");
-  }
-  try {
-    dismiss(stream_condition::resource_constraint, cause::limit, "out of memory");
-  } catch (const std::exception&) {
-    fault("out of memory");
-  }
-}
-
 connection_info server_stream::describe_server() const {
   auto i = describe();
   i.peer = remote();

@@ -53,7 +53,6 @@ class server_stream : public stream_driver {
 public:
   void dismiss(stream_condition, cause, std::string text) final;
   void fault(std::string_view what) noexcept final;
-  void out_of_memory() noexcept final;
   /// Ends it without a stream error. What the peer has sent by then, and sends until it has heard of it, is still taken
   /// (RFC 6120 §4.4).
   void leave(cause, std::string text);
@@ -85,7 +84,7 @@ protected:
   /// The first flow is authorised: from now on it counts as established, and only silence ends it, ours before the peer
   /// would say so itself by `theirs`. `began` is when setting it up did.
   void established(clock::time_point began, const action::flow_authorised&, const stream_limits& theirs);
-  [[nodiscard]] bool is_established() const noexcept { return established_; }
+  [[nodiscard]] bool peer_known() const noexcept final { return established_; }
   /// Something was said that keeps it from being idle.
   void heard() noexcept { last_heard_ = clock::now(); }
   /// G12: the stream is to end when the proof of the peer does.

@@ -23,16 +23,19 @@ protected:
     std::filesystem::create_directories(path.parent_path());
     std::ofstream{path} << content;
   }
-  void unified(const std::string& folder, const std::string& limit, std::uint64_t used, std::uint64_t inactive = 0) {
+  /// `files`: bytes of files, some used lately and some not.
+  void unified(const std::string& folder, const std::string& limit, std::uint64_t used, std::uint64_t files = 0) {
     write(folder + "/memory.max", limit + "\n");
     write(folder + "/memory.current", std::to_string(used) + "\n");
-    write(folder + "/memory.stat", "anon 5\nfile 9\ninactive_anon 7\ninactive_file " + std::to_string(inactive) + "\n");
+    write(folder + "/memory.stat", "anon 5\nfile 9\ninactive_anon 7\ninactive_file " + std::to_string(files / 4) +
+                                       "\nactive_file " + std::to_string(files - files / 4) + "\n");
   }
-  void separate(const std::string& folder, const std::string& limit, std::uint64_t used, std::uint64_t inactive = 0) {
+  void separate(const std::string& folder, const std::string& limit, std::uint64_t used, std::uint64_t files = 0) {
     write(folder + "/memory.limit_in_bytes", limit + "\n");
     write(folder + "/memory.usage_in_bytes", std::to_string(used) + "\n");
-    write(folder + "/memory.stat",
-          "cache 5\ninactive_file 1\ntotal_inactive_file " + std::to_string(inactive) + "\ntotal_active_file 3\n");
+    write(folder + "/memory.stat", "cache 5\ninactive_file 1\nactive_file 3\ntotal_inactive_file " +
+                                       std::to_string(files / 4) + "\ntotal_active_file " +
+                                       std::to_string(files - files / 4) + "\n");
   }
   [[nodiscard]] memory_group group() const { return memory_group::of_this_process(root_.path()); }
 

@@ -295,7 +295,9 @@ class ShortOfMemory(unittest.TestCase):
 
         def login(_):
             try:
-                with contextlib.closing(server.login("alice", resource="short")):
+                with contextlib.closing(server.login("alice", resource="short", available=False)) as alice:
+                    alice.presence()  # which may come back as an error
+                    alice.iq("get", PING)
                     outcomes["in"] += 1
             except (StreamError, StreamClosed, AuthenticationFailed, OSError, AssertionError) as refused:
                 outcomes[type(refused).__name__] += 1

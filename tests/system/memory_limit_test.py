@@ -43,10 +43,8 @@ class Group:
         return "memory.max" if self.unified else "memory.limit_in_bytes"
 
     def used(self):
-        """Bytes that the kernel does not take back by itself."""
-        used = int((self.folder / ("memory.current" if self.unified else "memory.usage_in_bytes")).read_text("ascii"))
-        facts = dict(line.split() for line in (self.folder / "memory.stat").read_text("ascii").splitlines())
-        return used - int(facts["inactive_file" if self.unified else "total_inactive_file"])
+        """Bytes, with those of files."""
+        return int((self.folder / ("memory.current" if self.unified else "memory.usage_in_bytes")).read_text("ascii"))
 
     def limit(self, size):
         (self.folder / self.limit_file).write_text(str(size), encoding="ascii")
