@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
 #include <future>
 #include <thread>
 #include <utility>
@@ -47,8 +46,8 @@ daemon::parts::parts(config::settings s, collaborators w)
       metrics{loops_for(settings.server.threads) + 1, routes_of(settings)},
       loops{loops_for(settings.server.threads), metrics},
       limits{settings.limits.connections_per_ip, settings.limits.unauthenticated_per_ip, connections_at_most()},
-      control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())},
-      signals{control.context(), SIGTERM, SIGINT, SIGHUP} {
+      control{static_cast<std::uint32_t>(loops.size()), metrics.cell(loops.size())} {
+  take_signals();
   loops.tap(traces);
   loops.report_to(log);
 }

@@ -2,7 +2,6 @@
 // daemon_serving.cpp. For these two alone.
 #pragma once
 
-#include <asio.hpp>
 #include <atomic>
 #include <chrono>
 #include <expected>
@@ -55,6 +54,7 @@ struct daemon::parts {
   int run();
   void close();
 
+  void take_signals();
   void wait_for_signal();
   /// Why it was refused, as the log has it too; empty where the new configuration is in force.
   std::string reload();
@@ -78,9 +78,8 @@ struct daemon::parts {
   connection::ip_limits limits;
   tls::server_context tls;
   connection::loop control;  // of the main thread, where nothing of a stream ever runs
-  asio::signal_set signals;
-  asio::steady_timer stopping{control.context()};
-  asio::steady_timer watchdog{control.context()};
+  struct awaited;            // signals and times
+  std::shared_ptr<awaited> awaits;
   std::chrono::microseconds watchdog_interval{};
   std::unique_ptr<storage::store> store;
   std::unique_ptr<auth::authenticator> authenticator;

@@ -1,6 +1,7 @@
 // What becomes of a daemon once everything is open, until its last stream has closed.
 #include <systemd/sd-daemon.h>
 
+#include <asio.hpp>
 #include <csignal>
 #include <future>
 #include <utility>
@@ -18,6 +19,20 @@ using namespace std::chrono_literals;
 constexpr auto poll_interval = 20ms;  // how often a stop looks whether the last stream has gone
 
 }  // namespace
+
+struct daemon::parts::awaited {
+  explicit awaited(asio::io_context& control)
+      : signals{control, SIGTERM, SIGINT, SIGHUP}, stopping{control}, watchdog{control} {}
+
+  asio::signal_set signals;
+  asio::steady_timer stopping;
+  asio::steady_timer watchdog;
+};
+
+/// From here on they wait for wait_for_signal().
+void daemon::parts::take_signals() {
+  awaits = std::make_shared<awaited>(control.context());
+}
 
 // --- serving ---------------------------------------------------------------------------------------------------------
 
@@ -78,11 +93,11 @@ void daemon::parts::watch() {
       ::sd_notify(0, "WATCHDOG=1");
     });
   }
-  watchdog.expires_after(
+  awaits->watchdog.expires_after(
       watchdog_interval.count() != 0
           ? std::chrono::milliseconds{std::chrono::duration_cast<std::chrono::milliseconds>(watchdog_interval)}
           : std::chrono::milliseconds{1000});
-  watchdog.async_wait([this](std::error_code aborted) {
+  awaits->watchdog.async_wait([this](std::error_code aborted) {
     if (!aborted) {
       watch();
     }
@@ -112,7 +127,7 @@ void daemon::parts::close() {
 }
 
 void daemon::parts::wait_for_signal() {
-  signals.async_wait([this](std::error_code aborted, int signal) {
+  awaits->signals.async_wait([this](std::error_code aborted, int signal) {
     if (aborted) {
       return;
     }
@@ -224,8 +239,8 @@ void daemon::parts::wait_for_streams() {
     control.stop();
     return;
   }
-  stopping.expires_after(poll_interval);
-  stopping.async_wait([this](std::error_code aborted) {
+  awaits->stopping.expires_after(poll_interval);
+  awaits->stopping.async_wait([this](std::error_code aborted) {
     if (!aborted) {
       wait_for_streams();
     }

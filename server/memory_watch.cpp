@@ -59,25 +59,22 @@ struct memory_watch::state {
   void look() {
     const auto now = group.read();
     const auto verdict = now ? pressure.judge(*now) : memory_pressure::verdict{};
+    const auto used = static_cast<std::int64_t>(now ? now->used : 0);
+    const auto limit = static_cast<std::int64_t>(now ? now->limit : 0);
     if (verdict.short_of && ++looks % looks_to_trim == 0) {
       ::malloc_trim(0);
     }
     if (verdict.short_of != short_of) {
       short_of = verdict.short_of;
       connection::say_memory_is_short(short_of);
-      say(short_of ? log::level::warn : log::level::info, short_of ? "memory.short" : "memory.enough", now);
+      with.log.write(short_of ? log::level::warn : log::level::info, short_of ? "memory.short" : "memory.enough",
+                     {{"used", used}, {"limit", limit}});
     }
     if (verdict.shed) {
-      say(log::level::warn, "memory.shed", now);
+      with.log.write(log::level::warn, "memory.shed", {{"used", used}, {"limit", limit}});
       with.shed();
     }
     look_after(short_of ? while_short : now ? often : std::chrono::milliseconds{seldom});
-  }
-
-  void say(log::level level, std::string_view event, std::optional<memory_group::usage> now) const {
-    const auto u = now.value_or(memory_group::usage{});
-    with.log.write(level, event,
-                   {{"used", static_cast<std::int64_t>(u.used)}, {"limit", static_cast<std::int64_t>(u.limit)}});
   }
 
   memory_group group;
