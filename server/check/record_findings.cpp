@@ -2,7 +2,10 @@
 
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <tuple>
+#include <utility>
 
 namespace comity::check {
 
@@ -75,7 +78,11 @@ private:
     }
   }
 
+  /// Once for each name and type: asked again, it may be another name server whose answer is no good.
   void bogus(const std::string& name, std::string_view type, const dns::answer& a) {
+    if (!bogus_.emplace(name, type).second) {
+      return;
+    }
     to_.fail(finding_kind::zone_bogus,
              name + " " + std::string{type} + " is bogus (" + a.why +
                  "), so nobody who validates gets an answer; sign the zone anew, and see that "
@@ -323,6 +330,7 @@ private:
   const running_host& host_;
   const published& found_;
   std::span<const probe> probes_;
+  std::set<std::pair<std::string, std::string>> bogus_;  // that was told of: (name, type)
 };
 
 }  // namespace

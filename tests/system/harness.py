@@ -7,9 +7,11 @@ ended with status 0 within its time, and no sanitizer had anything to say.
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -96,25 +98,28 @@ def resolvers_of(daemon):
             if status_of(pid).get("Name") == "comity-resolver"]
 
 
-_given = set()  # ports of this process's tests, which take them at a time of their own
+_locks = []  # of the ports that this process's tests have, which take them at a time of their own
 
 
 def free_ports(count):
-    """Distinct loopback ports that are free at this moment, and were not given before."""
-    sockets = []
-    try:
-        while len(sockets) < count:
-            each = socket.socket()
-            each.bind(("127.0.0.1", 0))
-            if each.getsockname()[1] in _given:
-                each.close()
-            else:
-                _given.add(each.getsockname()[1])
-                sockets.append(each)
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Distinct loopback ports that nobody listens on, that no other test is given while this process lives, and that the
+    kernel gives to nobody who connects."""
+    first_of_kernel = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    folder = pathlib.Path(tempfile.gettempdir()) / "comity-test-ports"
+    folder.mkdir(exist_ok=True)
+    given = []
+    while len(given) < count:
+        port = random.SystemRandom().randrange(first_of_kernel // 3, first_of_kernel)
+        lock = open(folder / str(port), "wb")  # pylint: disable=consider-using-with
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            given.append(port)
+            _locks.append(lock)
+            continue
+        lock.close()
+    return given
 
 
 def openssl(*arguments, stdin=None):

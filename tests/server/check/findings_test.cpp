@@ -311,7 +311,8 @@ const std::vector<mistake> mistakes{
       "answer; sign the zone anew, and see that the DS record in the parent zone is that of its key"}},
     {"a bogus address",  // B06
      [](auto&, auto& p, auto&) {
-       target_of(p, servers).v6 = answer(dns::record_type::aaaa, outcome::bogus, security::bogus, "no signature");
+       target_of(p, servers).v6 = answer(dns::record_type::aaaa, outcome::bogus, security::bogus, "no key");
+       target_of(p, clients).v6 = answer(dns::record_type::aaaa, outcome::bogus, security::bogus, "no signature");
      },
      {"zone_bogus error: xmpp.a.example AAAA is bogus (no signature), so nobody who validates gets an answer; sign the "
       "zone anew, and see that the DS record in the parent zone is that of its key"}},
