@@ -251,8 +251,7 @@ class World(Server):
         self.conditions += told
         what = f"{runs[0].case.row} ({runs[0]} … {runs[-1]})"
         self.domains += sum(run.case.row in ROWS_WITH_DOMAINS for run in runs)
-        timers = self.baseline["timers"] + TIMERS_OF_CONTROL + self.domains
-        after = await self.settled(timers, memory, max(BYTES_LEFT, len(runs) * BYTES_SANITIZED if SANITIZED else 0))
+        after = await self.settled(memory, max(BYTES_LEFT, len(runs) * BYTES_SANITIZED if SANITIZED else 0))
         findings += [f"{what}: {each}" for each in after]
         if not findings:
             rose = self.refusals()
@@ -283,15 +282,16 @@ class World(Server):
             self.baseline = self.held()
         self.first_memory = self.rss()
 
-    async def settled(self, timers, memory, bytes_left):
+    async def settled(self, memory, bytes_left):
         """Within five seconds everything is as it was before; memory at once, or not at all."""
         began = time.monotonic()
         deadline = began + (PATIENCE if SANITIZED else 5)
         while True:
             self.assert_alive()
             held, grown = self.held(), self.rss() - memory
+            more = {"timers": TIMERS_OF_CONTROL + self.domains}
             wrong = [f"{value:g} {name}, {self.baseline[name]:g} before" for name, value in held.items()
-                     if value > (timers if name == "timers" else self.baseline[name])]
+                     if value > self.baseline[name] + more.get(name, 0)]
             counted = bool(wrong)
             if grown > bytes_left:
                 wrong.append(f"{grown} {MORE_MEMORY}")
