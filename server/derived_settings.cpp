@@ -33,12 +33,7 @@ std::vector<connection::route> routes_of(const config::settings& s) {
 
 std::shared_ptr<const connection::c2s_settings> c2s_settings_of(const config::limit_settings& l) {
   connection::c2s_settings s;
-  s.after_authentication = authenticated_limits(l, l.stanza_size_c2s);
-  s.before_authentication = unauthenticated_limits(l);
-  s.tls_timeout = l.tls_timeout;
-  s.handshake_timeout = l.handshake_timeout;
-  s.send_queue_bytes = l.send_queue_bytes;
-  s.bytes_per_second = l.bytes_per_second_c2s;
+  set_stream_limits(s, l, l.stanza_size_c2s, l.bytes_per_second_c2s);
   return std::make_shared<const connection::c2s_settings>(s);
 }
 

@@ -29,7 +29,7 @@ public:
 
 private:
   bool short_ = false;
-  std::uint64_t not_before_ = 0;  // so many bytes are used another is shed
+  std::uint64_t not_before_ = 0;  // nothing more is shed until more bytes than these are used
 };
 
 /// On the control thread.

@@ -62,14 +62,8 @@ std::optional<connection::fixed_endpoint> endpoint_of(const config::peer_setting
 }
 
 connection::s2s_settings streams_of(const config::settings& all) {
-  const auto& l = all.limits;
   connection::s2s_settings s;
-  s.after_authentication = authenticated_limits(l, l.stanza_size_s2s);
-  s.before_authentication = unauthenticated_limits(l);
-  s.send_queue_bytes = l.send_queue_bytes;
-  s.bytes_per_second = l.bytes_per_second_s2s;
-  s.tls_timeout = l.tls_timeout;
-  s.handshake_timeout = l.handshake_timeout;
+  set_stream_limits(s, all.limits, all.limits.stanza_size_s2s, all.limits.bytes_per_second_s2s);
   s.connect_timeout = all.s2s.connect_timeout;
   s.attempt_delay = all.s2s.attempt_delay;
   s.queue.stanzas = all.s2s.queue_stanzas;
