@@ -13,14 +13,15 @@ namespace comity::server {
 
 namespace {
 
-// A flood takes some tens of mebibytes a second.
-constexpr std::chrono::milliseconds often{100};
-constexpr std::chrono::milliseconds while_short{20};
+// What a flood takes at most: a hundred mebibytes a second were seen.
+constexpr std::uint64_t bytes_a_millisecond = 1024 * 1024;
+constexpr std::chrono::milliseconds soonest{5};
+constexpr std::chrono::milliseconds latest{100};
 // No limit was there the last time.
 constexpr std::chrono::seconds seldom{5};
 
-// While memory is short, what was freed goes back to the kernel after so many looks.
-constexpr unsigned looks_to_trim = 25;
+// While memory is short, what was freed goes back to the kernel so often.
+constexpr std::chrono::milliseconds between_trims{500};
 
 // Of the limit, in hundredths.
 constexpr std::uint64_t enough_below = 88;
@@ -41,7 +42,8 @@ memory_pressure::verdict memory_pressure::judge(memory_group::usage u) {
   } else if (!short_) {
     not_before_ = 0;
   }
-  return {.short_of = short_, .shed = shed};
+  const std::chrono::milliseconds left{(u.limit - std::min(u.used, u.limit)) / bytes_a_millisecond};
+  return {.short_of = short_, .shed = shed, .look_again = std::clamp(left, soonest, latest)};
 }
 
 struct memory_watch::state {
@@ -58,11 +60,12 @@ struct memory_watch::state {
 
   void look() {
     const auto now = group.read();
-    const auto verdict = now ? pressure.judge(*now) : memory_pressure::verdict{};
+    const auto verdict = now ? pressure.judge(*now) : memory_pressure::verdict{.look_again = seldom};
     const auto used = static_cast<std::int64_t>(now ? now->used : 0);
     const auto limit = static_cast<std::int64_t>(now ? now->limit : 0);
-    if (verdict.short_of && ++looks % looks_to_trim == 0) {
+    if (const auto time = std::chrono::steady_clock::now(); verdict.short_of && time - trimmed >= between_trims) {
       ::malloc_trim(0);
+      trimmed = time;
     }
     if (verdict.short_of != short_of) {
       short_of = verdict.short_of;
@@ -74,7 +77,7 @@ struct memory_watch::state {
       with.log.write(log::level::warn, "memory.shed", {{"used", used}, {"limit", limit}});
       with.shed();
     }
-    look_after(short_of ? while_short : now ? often : std::chrono::milliseconds{seldom});
+    look_after(verdict.look_again);
   }
 
   memory_group group;
@@ -82,7 +85,7 @@ struct memory_watch::state {
   asio::steady_timer timer;
   memory_pressure pressure;
   bool short_of = false;
-  unsigned looks = 0;  // while it was short
+  std::chrono::steady_clock::time_point trimmed;
 };
 
 memory_watch::memory_watch(memory_group group, collaborators with)

@@ -5,6 +5,7 @@
 // them only once a hundredth more is used.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,6 +25,7 @@ public:
   struct verdict {
     bool short_of = false;  // let nobody in
     bool shed = false;
+    std::chrono::milliseconds look_again{};  // before a flood could take what is left
   };
   [[nodiscard]] verdict judge(memory_group::usage);
 

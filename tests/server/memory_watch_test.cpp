@@ -137,6 +137,22 @@ TEST_F(Pressure, ShedsNearTheLimitAndAgainOnlyWhileMoreIsUsed) {
   EXPECT_EQ(at(9501), "short shed") << "another time";
 }
 
+TEST_F(Pressure, LooksAgainBeforeAFloodCouldTakeWhatIsLeft) {
+  using std::chrono_literals::operator""ms;
+  const auto with = [this](std::uint64_t mebibytes_left) {
+    return pressure_.judge({.used = (1000 - mebibytes_left) * mebibyte, .limit = 1000 * mebibyte}).look_again;
+  };
+  EXPECT_EQ(with(900), 100ms);
+  EXPECT_EQ(with(101), 100ms);
+  EXPECT_EQ(with(100), 100ms);
+  EXPECT_EQ(with(99), 99ms);
+  EXPECT_EQ(with(6), 6ms);
+  EXPECT_EQ(with(5), 5ms);
+  EXPECT_EQ(with(4), 5ms);
+  EXPECT_EQ(with(0), 5ms);
+  EXPECT_EQ(pressure_.judge({.used = 2 * mebibyte, .limit = mebibyte}).look_again, 5ms) << "lowered below what is used";
+}
+
 TEST_F(MemoryGroup, IsWatched) {
   write("proc/self/cgroup", "0::/c\n");
   unified("sys/fs/cgroup/c", "16777216", 8 * mebibyte);
