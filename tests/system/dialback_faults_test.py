@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Dialback over bad networks: a stream of either side is reset after each of its bytes. THREATS X9, XEP-0220.
+"""Dialback over bad networks: a stream of either side, and a connection on which either side asks the other, is reset
+after each byte of who connected and of who answers. THREATS X9, XEP-0220.
 
 The daemon on one side, and a server made of a few lines on the other, which hosts as many domains as there are bytes, so
 that what one has met says nothing of the next. Streams of either go through a proxy that resets them. Nothing of those
@@ -19,7 +20,7 @@ from faults import fault
 from federation import Federation
 from harness import PATIENCE, authority, wait_until
 from ledger import Ledger
-from proxy import Proxy, Weather
+from proxy import ANSWERS_BETWEEN, Proxy, Weather
 
 US = "a.test"
 SIDE_BY_SIDE = 48
@@ -248,19 +249,23 @@ class Dialback(unittest.TestCase):
         return len(came)
 
     def at_every_byte(self, proxy, work):
-        """`work(count)` so often that each byte of who connects by that proxy was once the last one."""
-        before = proxy.carried
+        """`work(count)` so often that each byte that passes that proxy, of who connects and of who answers
+        (ANSWERS_BETWEEN), was once the last one."""
+        asked, answered = proxy.carried, proxy.answered
         work(1)
-        whole = proxy.carried - before
-        places = itertools.count(1)
-        proxy.weather = lambda _: Weather(reset_after=next(places))
-        with fault("X9", whole):
-            done = 0
-            while done < whole:
-                work(min(SIDE_BY_SIDE, whole - done))
-                done += SIDE_BY_SIDE
-        print(f"{self.id().rpartition('.')[2]}: {whole} bytes", flush=True)
-        self.assertGreater(next(places), whole)
+        asked, answered = proxy.carried - asked, proxy.answered - answered
+        print(f"{self.id().rpartition('.')[2]}: {asked} and {answered} bytes", flush=True)
+        self.reset(proxy, work, range(1, asked + 1), "reset_after")
+        self.reset(proxy, work, range(1, answered + 1, ANSWERS_BETWEEN), "reset_answer_after")
+
+    def reset(self, proxy, work, places, at):
+        self.assertGreater(len(places), 100)
+        place = itertools.count(places.start, places.step)
+        proxy.weather = lambda _: Weather(**{at: next(place)})
+        with fault("X9", len(places)):
+            for done in range(0, len(places), SIDE_BY_SIDE):
+                work(min(SIDE_BY_SIDE, len(places) - done))
+        self.assertGreater(next(place), places[-1])
 
     def sends(self, count):
         """Messages of alice's to so many domains. They arrive or come back; but for those that were sent to who had
@@ -277,6 +282,12 @@ class Dialback(unittest.TestCase):
 
     def test_their_stream(self):
         self.at_every_byte(self.to_us, self.comes)
+
+    def test_what_we_ask(self):
+        self.at_every_byte(self.to_other, self.comes)
+
+    def test_what_they_ask(self):
+        self.at_every_byte(self.to_us, self.sends)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import unittest
 from crowd_test import Member
 from faults import fault
 from harness import PATIENCE, Server, authority
-from proxy import Proxy, Weather
+from proxy import ANSWERS_BETWEEN, Proxy, Weather
 from wire import HEADER
 from xmpp_client import is_message
 
@@ -60,7 +60,8 @@ async def all_of(work, at_once):
 
 class Login(unittest.TestCase):
     def test_reset_after_every_byte(self):
-        """Each login succeeds or fails, and nothing of those that failed is left. THREATS X9"""
+        """Of who logs in, and of the answers. Each login succeeds or fails, and nothing of those that failed is left.
+        THREATS X9"""
         settings = {"limits": {"resources_per_user": 1000}, "log": {"level": "info"}}
         with Server(users=["alice"], settings=settings) as server, server.control():
             for method in ("starttls", "direct"):
@@ -69,7 +70,7 @@ class Login(unittest.TestCase):
 
     async def every_byte(self, server, method):
         context = authority().context()
-        beyond = 100  # what differs from login to login, and what TLS says at its end
+        beyond = 100  # what differs from login to login, and what TLS says at its end; and more, the others' presence
 
         async def login(proxy, number):
             traveller = Traveller(server, number, method, proxy.port)
@@ -80,20 +81,21 @@ class Login(unittest.TestCase):
                 traveller.plain.abort()
         with Proxy(server.port_of(method)) as proxy:
             await login(proxy, 0)
-            whole = proxy.carried
-            self.assertGreater(whole, 1000)
-            proxy.weather = lambda address: Weather(reset_after=number_of(address))
-            with fault("X9", whole):
-                ends = await asyncio.wait_for(
-                    all_of([lambda number=number: login(proxy, number) for number in range(1, whole + beyond)], 16),
-                    12 * PATIENCE)
-                kinds = collections.Counter(type(end).__name__ for end in ends)
-                print(f"{method}: {whole} bytes, {dict(kinds)}", flush=True)
-                for number, end in enumerate(ends, 1):
-                    # Closed before the mark, or reset.
-                    self.assertTrue(end is None or isinstance(end, (AssertionError, OSError)), f"{number}: {end!r}")
-                self.assertIsNone(ends[-1])  # after its end, nothing is left to fail
-                server.assert_alive()
+            for whole, at, step in ((proxy.carried, "reset_after", 1),
+                                    (proxy.answered, "reset_answer_after", ANSWERS_BETWEEN)):
+                self.assertGreater(whole, 1000)
+                proxy.weather = lambda address, at=at: Weather(**{at: number_of(address)})
+                places = [*range(1, whole + beyond, step), whole + 20 * beyond]
+                with fault("X9", whole // step):
+                    ends = await asyncio.wait_for(
+                        all_of([lambda place=place: login(proxy, place) for place in places], 16), 12 * PATIENCE)
+                    kinds = collections.Counter(type(end).__name__ for end in ends)
+                    print(f"{method}, {at}: {whole} bytes, {dict(kinds)}", flush=True)
+                    for place, end in zip(places, ends):
+                        # Closed before the mark, or reset.
+                        self.assertTrue(end is None or isinstance(end, (AssertionError, OSError)), f"{place}: {end!r}")
+                    self.assertIsNone(ends[-1])  # after its end, nothing is left to fail
+                    server.assert_alive()
 
     def test_slow_and_in_pieces(self):
         """Every byte in a segment of its own, and every segment late: it takes longer, and that is all. THREATS X9"""

@@ -11,12 +11,20 @@ import socket
 import struct
 import threading
 
+from harness import SANITIZED
+
+# After every so many bytes of the answers a connection is reset, where tests reset it after each byte of who connects.
+# All take long under a sanitizer.
+ANSWERS_BETWEEN = 5 if SANITIZED else 1
+
 
 @dataclasses.dataclass(frozen=True)
 class Weather:
     piece: int = 65536  # the largest segment that is passed on
     delay: float = 0.0  # seconds before each
-    reset_after: int | None = None  # bytes from who connected; then both sides get RST
+    # Bytes from who connected, and bytes of what it is answered; then both sides get RST.
+    reset_after: int | None = None
+    reset_answer_after: int | None = None
 
 
 def reset(writer):
@@ -36,6 +44,7 @@ class Proxy:
         self.port = None
         self.connections = 0  # that were made, ever
         self.carried = 0  # bytes from those who connected
+        self.answered = 0  # bytes to them
         self.loop = asyncio.new_event_loop()
         self.up = None
         self.pairs = set()
@@ -99,7 +108,8 @@ class Proxy:
             if callable(weather):
                 weather = weather(writer.get_extra_info("peername")[0])
             await asyncio.gather(self._carry(reader, back, ends, weather, weather.reset_after),
-                                 self._carry(there, writer, ends, weather, None), return_exceptions=True)
+                                 self._carry(there, writer, ends, weather, weather.reset_answer_after),
+                                 return_exceptions=True)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -125,6 +135,8 @@ class Proxy:
             await sink.drain()
             if sink is ends[1]:
                 self.carried += len(data)
+            else:
+                self.answered += len(data)
             if left is not None:
                 left -= len(data)
         for each in ends:
