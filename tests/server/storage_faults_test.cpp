@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fakes/failing_files.hpp"
+#include "fakes/survived.hpp"
 #include "server/sqlite_store_test.hpp"
 #include "server/storage/sqlite/worker.hpp"
 
@@ -95,6 +96,7 @@ TEST_F(FailingDisk, OneFailingOperationIsOneCleanErrorWhereverItFalls) {  // THR
   const auto all = disk_.calls.load();
   ASSERT_GT(all, 50U);
   std::size_t refused = 0;
+  fakes::survived faults{"failing disk", "X5"};
   for (const bool full : {false, true}) {
     disk_.full = full;
     for (std::size_t n = 1; n <= all; ++n) {
@@ -113,6 +115,7 @@ TEST_F(FailingDisk, OneFailingOperationIsOneCleanErrorWhereverItFalls) {  // THR
       if (HasFatalFailure()) {
         return;
       }
+      faults.one_more();
     }
   }
   EXPECT_GT(refused, all / 2);  // the faults were felt

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/fakes/survived.hpp"
 #include "tests/server/im_server.hpp"
 
 namespace comity::server {
@@ -68,6 +69,7 @@ TEST(StoreFaults, OneRefusedCallIsOneCleanErrorWhereverItFalls) {  // THREATS X5
     calls = server.store.calls;
   }
   ASSERT_GT(calls, 20U);
+  fakes::survived faults{"refused calls", "X5"};
   for (std::size_t n = 1; n <= calls; ++n) {
     SCOPED_TRACE("call " + std::to_string(n));
     im_server server;
@@ -81,6 +83,7 @@ TEST(StoreFaults, OneRefusedCallIsOneCleanErrorWhereverItFalls) {  // THREATS X5
     EXPECT_THAT(server.hears(romeo), testing::Contains(testing::HasSubstr("<body>well</body>")));
     asks(server, juliet,
          "<iq type='set' id='7'><query xmlns='jabber:iq:roster'><item jid='nurse@example.com'/></query></iq>");
+    faults.one_more();
   }
 }
 

@@ -1,13 +1,17 @@
 """Certificates that are renewed under a daemon that serves, as certbot, lego and people do it."""
 
+import asyncio
 import os
 import re
 import shutil
+import signal
 import ssl
 import socket
 import time
 import unittest
 
+from crowd_test import Member
+from faults import fault
 from harness import PATIENCE, SANITIZED, Server, authority, fingerprint, openssl, wait_until
 from xmpp_client import is_message
 
@@ -48,7 +52,8 @@ class Directory(Server):
 
 
 class Renewal(unittest.TestCase):
-    def served(self, server):
+    @staticmethod
+    def served(server):
         """The SHA-256 of the certificate that a new connection gets."""
         context = ssl.create_default_context(cafile=str(authority().certificate))
         with socket.create_connection(("127.0.0.1", server.direct_port), PATIENCE) as plain:
@@ -111,6 +116,53 @@ class Renewal(unittest.TestCase):
                 talk()
             self.assertNotIn("tls.refused", server.log())
             self.assertEqual(server.metric("comity_sessions", host=HOST), 2)
+
+    def test_reloaded_while_many_log_in(self):  # THREATS X11
+        """Not one of them fails, whether what is reloaded is good or not."""
+        users = [f"member-{number}" for number in range(100)]
+        settings = {"limits": {"connections_per_ip": 1000, "unauthenticated_per_ip": 1000, "resources_per_user": 20}}
+        with Server(users=users, hosts=(HOST,), settings=settings) as server, fault("X11", self.reloads):
+            asyncio.run(self.log_in_while_reloaded(server))
+            for phase in ("tls", "authentication", "bind"):  # what looks at the certificate goes after TLS
+                self.assertEqual(server.counter("comity_connection_failures_total", phase=phase), 0)
+            self.assertEqual(len(re.findall(r"error config\.refused", server.log())), self.reloads // 5)
+
+    reloads, at_once = 20, 16
+
+    async def log_in_while_reloaded(self, server):
+        context = authority().context()
+        over, logins = False, 0
+
+        async def come_and_go(number):
+            nonlocal logins
+            while not over:
+                member = Member(server, number)
+                await member.log_in(context)
+                await member.leave()
+                logins += 1
+
+        def reload(number):
+            before = self.served(server)
+            server.renew(HOST)
+            if number % 5 == 0:
+                shutil.copyfile(authority().key, server.key_of(HOST))
+            refused = server.log().count("config.refused")
+            server.process.send_signal(signal.SIGHUP)
+            if number % 5 == 0:
+                wait_until(lambda: server.log().count("config.refused") > refused, "it is refused")
+                self.assertEqual(self.served(server), before)
+            else:
+                wait_until(lambda: self.served(server) == fingerprint(server.certificate_of(HOST)), "it is served")
+
+        crowd = [asyncio.create_task(come_and_go(number)) for number in range(self.at_once)]
+        start = time.monotonic()
+        for number in range(1, self.reloads + 1):
+            await asyncio.to_thread(reload, number)
+        took = time.monotonic() - start
+        over = True
+        await asyncio.gather(*crowd)
+        self.assertGreater(logins, self.reloads)
+        print(f"{logins} logins, {logins / took:.0f} a second, while {self.reloads} times reloaded", flush=True)
 
     def test_bad_ones_are_refused(self):
         with Directory(users=["alice"]) as server, server.login("alice", "direct") as alice:

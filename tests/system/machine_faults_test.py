@@ -68,23 +68,29 @@ class Clock(unittest.TestCase):
             self.assertEqual(ledger.got[alice.jid, "away@comity.test"], [identifier for _, identifier in stamps])
 
     def test_certificates_are_judged_anew(self):  # THREATS X10, X11
-        """Ten years on, the peer's certificate is of the past, and it is not spoken with; once the clock is right it
-        is."""
+        """Ten years on, the peer's certificate is of the past: the stream that was proven by it goes on, and a new one is
+        refused; once the clock is right it is not."""
         with Federation("a.test", ("b.test", "c.test"), prepare=with_clock) as world:
             a, b = world["a.test"], world["b.test"]
             b.add_user("carol@c.test")
-            with a.login("alice") as alice, b.login("carol", domain="c.test") as carol, fault("X10", 2):
+            with a.login("alice") as alice, b.login("bob") as bob, b.login("carol", domain="c.test") as carol, \
+                    fault("X10", 2), fault("X11"):
                 ledger = Ledger("expiry")
+                ledger.send(alice, bob.jid)
+                ledger.read_all([alice, bob], ledger.settled, PATIENCE)
                 set_clock(a, 10 * YEAR)
-                refused = ledger.send(alice, "bob@b.test")
-                ledger.read_all([alice], ledger.settled, PATIENCE)
+                ledger.send(alice, bob.jid)
+                ledger.read_all([alice, bob], ledger.settled, PATIENCE)
+                a.ctl("close", "b.test")
+                refused = ledger.send(alice, bob.jid)
+                ledger.read_all([alice, bob], ledger.settled, PATIENCE)
                 self.assertEqual(ledger.fates[refused], ["bounced"])
                 a.wait_log(r"s2s\.failed .*cause=cert_expired")
                 set_clock(a, 0)
                 ledger.send(alice, carol.jid)
-                ledger.read_all([alice, carol], ledger.settled, PATIENCE)
+                ledger.read_all([alice, bob, carol], ledger.settled, PATIENCE)
                 ledger.assert_balanced()
-                self.assertEqual(ledger.counts(), {"bounced": 1, "delivered": 1})
+                self.assertEqual(ledger.counts(), {"bounced": 1, "delivered": 3})
 
 
 class BlockedLog(unittest.TestCase):

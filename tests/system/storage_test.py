@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+from faults import fault
 from harness import PASSWORD, PATIENCE, Server, wait_until
 from xmpp_client import CLIENT, StreamClosed, StreamError, error_condition
 
@@ -161,7 +162,7 @@ class FullDisk(unittest.TestCase):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=0700", "tmpfs", str(data)], check=True)
         self.addCleanup(server.abandon)
         self.addCleanup(subprocess.run, ["umount", "-l", str(data)], check=False)
-        with server, server.login("alice") as alice, server.login("bob") as bob:
+        with server, server.login("alice") as alice, server.login("bob") as bob, fault("X3"):
             self.write(alice, 0)
             ballast = data / "ballast"
             with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
