@@ -47,7 +47,11 @@ class Confined(unittest.TestCase):
         return self.enterContext(Server(users=("alice", "bob"), **options))
 
     def threads(self, pid):
-        return [status_of(f"{pid}/task/{each}") for each in os.listdir(f"/proc/{pid}/task")]
+        """The daemon's own. ThreadSanitizer adds one that is there before main(), and has no name of its own."""
+        all_of_them = {each: status_of(f"{pid}/task/{each}") for each in os.listdir(f"/proc/{pid}/task")}
+        foreign = os.environ.get("COMITY_SANITIZE") == "thread"
+        return [each for number, each in all_of_them.items()
+                if not foreign or number == str(pid) or each["Name"].strip() != "comityd"]
 
     def refused(self, server, why):
         """A reload that is: what the operator is told, and what the log has."""
