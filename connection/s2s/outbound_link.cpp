@@ -30,6 +30,9 @@ outbound_link::outbound_link(outbound_links& all, domain_flow flow)
 
 outbound_link::~outbound_link() {
   all_.with().metrics.pending(counted_, 0);
+  if (backs_off_) {
+    all_.backs_off(false);
+  }
 }
 
 // --- stanzas ---------------------------------------------------------------------------------------------------------
@@ -296,8 +299,11 @@ void outbound_link::failed(const dial_failure& why) {
     return pump();
   }
   refuse_questions(condition, [](const question&) { return true; });
-  last_ = why;
-  back_off_.failed(clock::now(), all_.with().host.settings()->back_off, all_.with().random);
+  if (!dial_budget_ || !queue_.empty()) {
+    // A search that only answered questions leaves nothing behind: a peer may ask for as many domains as it likes.
+    last_ = why;
+    back_off_.failed(clock::now(), all_.with().host.settings()->back_off, all_.with().random);
+  }
   if (!carried()) {
     bounce(queue_.take_all(), why.cause, condition, why.text);
   }
@@ -343,12 +349,14 @@ void outbound_link::give_up(cause why, const std::string& text) {
 // --- time ------------------------------------------------------------------------------------------------------------
 
 void outbound_link::arm() {
+  const auto now = clock::now();
+  count_back_off(now);
   auto next = queue_.next_deadline();
   const auto sooner = [&next](clock::time_point when) { next = next ? std::min(*next, when) : when; };
   for (const auto& q : questions_) {
     sooner(q.deadline);
   }
-  if (back_off_.waiting(clock::now())) {
+  if (backs_off_) {
     sooner(back_off_.until());
   }
   if (next) {
@@ -378,9 +386,15 @@ void outbound_link::describe(explained::asked& to) const {
   }
 }
 
-bool outbound_link::idle() const {
-  return queue_.empty() && questions_.empty() && !dialler_ && !carried() && awaited_ == 0 &&
-         !back_off_.waiting(clock::now());
+bool outbound_link::idle() const noexcept {
+  return queue_.empty() && questions_.empty() && !dialler_ && !carried() && awaited_ == 0;
+}
+
+void outbound_link::count_back_off(clock::time_point now) {
+  if (const bool waits = back_off_.waiting(now); waits != backs_off_) {
+    all_.backs_off(waits);
+    backs_off_ = waits;
+  }
 }
 
 void outbound_link::count_pending() {

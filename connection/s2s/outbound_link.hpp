@@ -58,8 +58,10 @@ public:
 
   /// Bounces what waits, and ends the search for a stream.
   void give_up(cause, const std::string& text);
-  /// Nothing is waiting, under way or worth remembering.
-  [[nodiscard]] bool idle() const;
+  /// Nothing is waiting or under way.
+  [[nodiscard]] bool idle() const noexcept;
+  /// A failure is remembered, for as long as no search begins for stanzas.
+  [[nodiscard]] bool backs_off() const noexcept { return backs_off_; }
   /// How it stands, for the operator.
   void describe(explained::asked&) const;
 
@@ -99,6 +101,7 @@ private:
   void refuse_questions(stanza_condition, Which);
   void arm();
   void count_pending();
+  void count_back_off(clock::time_point now);
 
   outbound_links& all_;
   domain_flow flow_;
@@ -114,6 +117,7 @@ private:
   std::size_t awaited_ = 0;            // stanzas that are on their way back from another loop
   std::vector<stanza_ref> returning_;  // until all of them are here
   back_off back_off_;
+  bool backs_off_ = false;  // as outbound_links has counted it
   dial_failure last_;
   std::size_t counted_ = 0;  // in the gauge
 };

@@ -32,10 +32,14 @@ outbound_link* outbound_links::find(const domain_flow& flow) noexcept {
   return found == links_.end() ? nullptr : found->second.get();
 }
 
+bool outbound_links::to_go(const outbound_link& link) const {
+  return link.idle() && (!link.backs_off() || failed_ > failures_kept);
+}
+
 void outbound_links::look_at(const domain_flow& flow) {
-  if (const auto* link = find(flow); link != nullptr && link->idle()) {
+  if (const auto* link = find(flow); link != nullptr && to_go(*link)) {
     with_.loop.loop().at_turn_end([this, flow] {
-      if (const auto* still = find(flow); still != nullptr && still->idle()) {
+      if (const auto* still = find(flow); still != nullptr && to_go(*still)) {
         links_.erase(flow);
       }
     });

@@ -21,6 +21,10 @@ namespace comity::connection {
 
 class outbound_links final : public stream_owner {
 public:
+  /// Links that are there only because their last search failed, and are left alone for a while: more of them are not
+  /// kept, since users and peers may name as many domains as they like.
+  static constexpr std::size_t failures_kept = 4096;
+
   /// `budget` outlives it.
   outbound_links(s2s_collaborators, queue_budget& budget);
   ~outbound_links() override;
@@ -28,8 +32,10 @@ public:
   /// The link of that pair, made where there is none.
   [[nodiscard]] outbound_link& of(const domain_flow&);
   [[nodiscard]] outbound_link* find(const domain_flow&) noexcept;
-  /// A link may have become idle; it goes at the end of the turn where it has.
+  /// A link may have become idle; it goes at the end of the turn where it has, and has no failure to remember.
   void look_at(const domain_flow&);
+  /// One link more, or one less, is left alone for a while.
+  void backs_off(bool more) noexcept { more ? ++failed_ : --failed_; }
 
   /// Tells every step, the first before it returns, and then goes on by itself.
   void explain(const explain_request&, inquiry::teller);
@@ -60,9 +66,12 @@ public:
   void ended(outbound_stream&, stream_ending) override;
 
 private:
+  [[nodiscard]] bool to_go(const outbound_link&) const;
+
   s2s_collaborators with_;
   queue_budget& budget_;
   endpoint_health health_;
+  std::size_t failed_ = 0;  // of the links; outlives them
   std::map<domain_flow, std::unique_ptr<outbound_link>> links_;
   attempt_history history_;
   std::map<std::uint64_t, std::unique_ptr<inquiry>> inquiries_;

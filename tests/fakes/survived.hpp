@@ -13,8 +13,8 @@
 
 namespace comity::fakes {
 
-/// Counts the faults of one test, of that kind ("X5"): as survived are those after which nothing had failed. What came of
-/// it is in the summary (tests/system/summary.py) under `part`, if anybody wants one.
+/// Counts the faults of one test, of that kind ("X5"): as survived are those after which nothing had failed. What came
+/// of it is in the summary (tests/system/summary.py) under `part`, if anybody wants one.
 class survived {
 public:
   survived(std::string part, std::string kind) : part_{std::move(part)}, kind_{std::move(kind)} {}
@@ -32,9 +32,9 @@ public:
       std::filesystem::create_directories(folder, ignored);
       auto file = part_;
       std::ranges::replace(file, ' ', '_');
-      std::ofstream{std::filesystem::path{folder} / (file + ".json")}
-          << R"({"faults, )" << part_ << R"(": {"faults": )" << faults_ << R"(, "survived": )" << survived_
-          << R"(, "of": ")" << kind_ << "\"}}\n";
+      std::ofstream{std::filesystem::path{folder} / (file + ".json")} << R"({"faults, )" << part_ << R"(": {"faults": )"
+                                                                      << faults_ << R"(, "survived": )" << survived_
+                                                                      << R"(, "of": ")" << kind_ << "\"}}\n";
     }
   }
 

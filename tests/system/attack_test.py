@@ -135,10 +135,6 @@ class Attack:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# That dialback named, at most: none of them is tried anew before its time, for which there is a timer each.
-DOMAINS = 100_000
-
-
 class WhileServing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -193,7 +189,6 @@ class WhileServing(unittest.TestCase):
             with open(world.log_path, "rb") as log:
                 log.seek(log_at)
                 self.assertLess(log.read().count(b"\n"), 5 * seen)
-            world.domains = DOMAINS
             self.assertEqual(runner.run(world.settled(memory, BYTES_LEFT)), [])
             self.assertEqual(world.closing_findings(), [])
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "connection/s2s/near_and_far.hpp"
+#include "connection/s2s/outbound_links.hpp"
 #include "connection/s2s/scripted_peer.hpp"
 
 namespace comity::connection {
@@ -119,6 +120,48 @@ TEST_F(Links, LeaveAFailedPeerAloneForAWhile) {  // L06: told at once what a sea
   const auto errors = near->errors.wait(2);
   EXPECT_EQ(errors[1]->own_error(), stanza_condition::remote_server_not_found);
   EXPECT_EQ(dns.count("_xmpp-server._tcp.far.example", dns::record_type::srv), 1U);
+}
+
+TEST_F(Links,
+       RememberOnlySoManyFailures) {  // THREATS E7, L06: who writes to many dead domains does not fill our memory
+  constexpr std::size_t kept = 2 * outbound_links::failures_kept;  // on two loops
+  constexpr std::size_t domains = kept + 2000;                     // more than that on each of them
+  near->changing.queue.timeout = 1s;
+  near->changing.back_off = {.first = 1'000'000h, .cap = 2'000'000h};
+  run_near("");
+  std::size_t sent = 0;
+  const auto to_all = [&] {
+    for (std::size_t i = 0; i < domains; ++i) {
+      near->send("juliet@far" + std::to_string(i) + ".example", std::to_string(i));
+      if (++sent % 1000 == 0) {
+        near->errors.wait(sent);
+      }
+    }
+    near->errors.wait(sent);
+  };
+  const auto searches = [&] {
+    const auto asked = dns.asked();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(asked, [](const dns::query& q) { return q.name.starts_with("_xmpp-server._tcp.far"); }));
+  };
+  to_all();
+  ASSERT_EQ(searches(), domains);
+  to_all();
+  EXPECT_EQ(searches() - domains, domains - kept);
+}
+
+TEST_F(Links, RememberNoFailureToAnswerAQuestion) {  // THREATS D5: peers name the domains
+  near->changing.queue.timeout = 1s;
+  near->changing.back_off = {.first = 1'000'000h, .cap = 2'000'000h};
+  run_near("");
+  awaited<bool> answers;
+  near->federation().verify({.flow = {.sender = "far.example", .target = "near.example"}, .stream_id = "s", .key = "k"},
+                            std::make_shared<connect_budget>(),
+                            [&](const key_verdict& v) { answers.put(v.valid.has_value()); });
+  EXPECT_THAT(answers.wait(1), ElementsAre(false));
+  near->send("juliet@far.example", "1");
+  near->errors.wait(1);
+  EXPECT_EQ(dns.count("_xmpp-server._tcp.far.example", dns::record_type::srv), 2U);
 }
 
 TEST_F(Links, TryAgainWhenTheWhileIsOver) {  // L06
