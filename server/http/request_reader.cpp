@@ -208,7 +208,9 @@ request_reader::progress request_reader::feed(std::string_view input) {
     return s.refuse(400, input.size());
   }
   if (told == head_lines::verdict::too_many) {
-    return s.refuse(431, input.size());
+    // What is wrong in front of the line too many comes first, as where the bytes come one by one.
+    const auto before = llhttp_execute(&s.parser, input.data(), used - 1);
+    return s.refuse(before == HPE_OK ? 431 : 400, input.size());
   }
   s.head_bytes += used;
   const auto head = input.substr(0, used);

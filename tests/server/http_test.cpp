@@ -193,6 +193,8 @@ TEST(HttpRequestReader, TakesAsManyFieldsAsTheLimit) {  // THREATS G5: L-1, L, L
     EXPECT_THAT(read(with(request_reader::field_limit - 1), piece), ElementsAre("GET / +"));
     EXPECT_THAT(read(with(request_reader::field_limit) + with(1), piece), ElementsAre("GET / +", "GET / +"));
     EXPECT_THAT(read(with(request_reader::field_limit + 1), piece), ElementsAre("431"));
+    EXPECT_THAT(read("A: request-line\r\n" + with(request_reader::field_limit + 1), piece), ElementsAre("400"))
+        << "the first that is wrong, however the bytes come";
   }
 }
 
