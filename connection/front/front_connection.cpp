@@ -72,6 +72,11 @@ public:
       advance();
     }
   }
+  void set_up() override {
+    if (stage_ == stage::handshake && step_handshake()) {
+      advance();
+    }
+  }
   void flush() override { wire_.turn_ended(); }
   void fault(std::string_view what) noexcept override {
     with_.log.write(log::level::error, "front.fault", {{"address", client_.address}, {"detail", what}});
@@ -116,7 +121,8 @@ private:
       case stage::client_hello:
         return look_at_client_hello();
       case stage::handshake:
-        return step_handshake();
+        with_.loop.newcomer(id_);
+        return false;
       case stage::inside:
         return look_inside();
       case stage::routed:

@@ -7,6 +7,8 @@
 #include <prometheus/collectable.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <asio.hpp>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -124,6 +126,10 @@ protected:
   }
 
   void open() {
+    listen();
+    running_ = std::thread{[this] { loop_.run(); }};
+  }
+  void listen() {
     auto opened = listener::open(
         {loop_, limits_, log_}, "127.0.0.1", 0, route{scope::c2s, direction::inbound, method::direct_tls},
         [this, settings = std::make_shared<const front_settings>(settings_)](accepted_socket s) {
@@ -133,7 +139,6 @@ protected:
     ASSERT_TRUE(opened) << opened.error();
     listener_ = std::move(*opened);
     listener_->start();
-    running_ = std::thread{[this] { loop_.run(); }};
   }
   std::unique_ptr<xmpp_peer> connect() {
     client_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -288,6 +293,38 @@ TEST_F(Front, SpeaksTlsForHttpWithItsOwnProtocolAlone) {
   EXPECT_EQ(got.socket.tls->facts().alpn, "http/1.1");
   EXPECT_FALSE(got.socket.tls->peer()) << "a certificate was asked for";
   EXPECT_EQ(routed("http", "http"), 1);
+}
+
+TEST_F(Front, DoesTheWorkOfSoManyHandshakesATurn) {  // THREATS G1: who is there waits little for those who come
+  constexpr std::size_t clients = 3 * loop_connections::newcomers_a_turn;
+  listen();
+  std::vector<std::unique_ptr<xmpp_peer>> peers;
+  std::vector<int> descriptors;
+  for (std::size_t i = 0; i < clients; ++i) {
+    peers.push_back(connect());
+    descriptors.push_back(client_);
+  }
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (all_.size() < clients && std::chrono::steady_clock::now() < deadline) {
+    loop_.context().poll_one();
+  }
+  ASSERT_EQ(all_.size(), clients);
+  for (const auto& peer : peers) {
+    peer->say(client_hello("a.example", {"http/1.1"}));
+  }
+  const auto answered = [&] {
+    return static_cast<std::size_t>(std::ranges::count_if(descriptors, [](int d) {
+      char byte = 0;
+      return ::recv(d, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    }));
+  };
+  for (std::size_t before = 0; before < clients && std::chrono::steady_clock::now() < deadline;) {
+    loop_.context().poll_one();
+    const auto now = answered();
+    EXPECT_LE(now - before, loop_connections::newcomers_a_turn);
+    before = now;
+  }
+  EXPECT_EQ(answered(), clients);
 }
 
 // --- without ALPN ----------------------------------------------------------------------------------------------------
