@@ -122,8 +122,7 @@ TEST_F(Links, LeaveAFailedPeerAloneForAWhile) {  // L06: told at once what a sea
   EXPECT_EQ(dns.count("_xmpp-server._tcp.far.example", dns::record_type::srv), 1U);
 }
 
-TEST_F(Links,
-       RememberOnlySoManyFailures) {  // THREATS E7, L06: who writes to many dead domains does not fill our memory
+TEST_F(Links, RememberOnlySoManyFailures) {  // THREATS E7: a user writes to one dead domain after the other
   constexpr std::size_t kept = 2 * outbound_links::failures_kept;  // on two loops
   constexpr std::size_t domains = kept + 2000;                     // more than that on each of them
   near->changing.queue.timeout = 1s;
