@@ -89,7 +89,7 @@ class Names:
         if habit == "other_question":
             question = encoded("elsewhere.test") + question[-4:]
         owner = encoded("elsewhere.test") if habit == "other_name" else b"\xc0\x0c"
-        there = any(known == name for known, _ in self.zone)
+        there = any((name, each) in self.zone for each in TYPES.values())
         code = {"servfail": 2, "refused": 5}.get(habit, 0 if there else 3)
         records = [] if code else [self._rdata(kind, each, habit) for each in self.zone.get((name, kind), ())]
         if habit == "pointer_loop":
