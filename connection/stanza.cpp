@@ -385,13 +385,14 @@ stanza_ref stanza_builder::finish() {
   auto& s = std::exchange(state_->made, nullptr)->shared();
   stanza_making::take_tail(s, state_->written);
   // What rules ask of content is read off the bytes themselves, so that it cannot differ from what is sent.
-  if (s.kind == stanza_kind::iq) {
-    s.document = made->document();  // kept, as with every IQ: handlers hold on to its elements
-  } else if (s.kind == stanza_kind::message || s.type == stanza_type::available) {
-    const auto parsed = made->document();
+  if (s.kind != stanza_kind::presence || s.type == stanza_type::available) {
+    auto parsed = made->document();
     s.flags = flags_of(s.kind, parsed->root());
     if (s.type == stanza_type::available) {
       s.priority = priority_of(parsed->root());
+    }
+    if (s.kind == stanza_kind::iq) {
+      s.document = std::move(parsed);  // kept, as with every IQ: handlers hold on to its elements
     }
   }
   return made;

@@ -294,6 +294,15 @@ TEST(ErrorReply, AnswersAnIqWithoutIdByAnEmptyOne) {  // RFC 6120 §8.3.1 rule 3
   EXPECT_EQ(error_reply(*made("<iq type='get'/>"), stanza_condition::bad_request)->has_id(), true);
 }
 
+TEST(ErrorReply, KnowsWhatIsInItAsWhoReadsItDoes) {
+  const auto answer = error_reply(*made("<iq type='get' id='1'><delay xmlns='urn:xmpp:delay' stamp='x'/></iq>"),
+                                  stanza_condition::bad_request);
+  std::string bytes;
+  answer->wire(bytes);
+  EXPECT_TRUE(answer->flags().delay);
+  EXPECT_TRUE(stanza::from_wire(bytes)->flags().delay);
+}
+
 TEST(ErrorReply, IsNeverMadeForAnErrorOrAResult) {  // RFC 6120 §8.3.1 rule 8, THREATS D8
   for (const char* const bytes : {"<iq type='error' id='1'/>", "<iq type='result' id='1'/>", "<message type='error'/>",
                                   "<presence type='error'/>"}) {
