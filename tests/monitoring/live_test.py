@@ -77,7 +77,8 @@ class Live(unittest.TestCase):
         traffic.clients_fail(cls.lab)
         traffic.readers_are_slow(cls.lab)
         traffic.operator_errs(cls.lab, cls.once,
-                              lambda alert: cls.once(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'))
+                              lambda alert: cls.once(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'),
+                              cls.fires_soon)
         cls.lab.sessions.settle(coming_back, None)
         cls.rules = [rule for group in cls.prometheus.ask("rules")["groups"] for rule in group["rules"]]
         names = {each["name"] for each in cls.rules if each["type"] == "alerting"}
