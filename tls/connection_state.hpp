@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,6 +46,17 @@ struct connection_state {
 };
 
 [[nodiscard]] connection_state* state_of(const SSL*) noexcept;
-void attach(SSL*, connection_state*) noexcept;
+/// False where OpenSSL has no memory for it.
+[[nodiscard]] bool attach(SSL*, connection_state*) noexcept;
+
+/// A callback's work, whose exceptions must not go through OpenSSL's frames: then it gives `otherwise`.
+template <typename Work>
+[[nodiscard]] int contained(int otherwise, Work work) noexcept {
+  try {
+    return work();
+  } catch (const std::exception&) {  // no memory (THREATS X13)
+    return otherwise;
+  }
+}
 
 }  // namespace comity::tls

@@ -19,7 +19,7 @@ constexpr std::size_t ticket_bytes = std::size_t{16} * 1024;  // of certificates
 
 /// In place of OpenSSL's verification: who the peer means to be is known later. Before anything is computed with what
 /// it presented, that is bounded (THREATS B7).
-int on_peer_certificates(X509_STORE_CTX* verification, void* /*argument*/) {
+int bound_peer_certificates(X509_STORE_CTX* verification) {
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()));
   const auto* all = X509_STORE_CTX_get0_untrusted(verification);  // with the leaf in front
   const int issuers = sk_X509_num(all) - 1;
@@ -42,6 +42,11 @@ int on_peer_certificates(X509_STORE_CTX* verification, void* /*argument*/) {
   }
   X509_STORE_CTX_set_error(verification, X509_V_OK);
   return 1;
+}
+
+int on_peer_certificates(X509_STORE_CTX* verification, void* /*argument*/) {
+  X509_STORE_CTX_set_error(verification, X509_V_ERR_OUT_OF_MEM);
+  return contained(0, [verification] { return bound_peer_certificates(verification); });
 }
 
 }  // namespace

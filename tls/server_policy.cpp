@@ -56,7 +56,7 @@ bool surely_for_us(const connection_state& state) {
 }
 
 /// Runs twice when a HelloRetryRequest comes between: it sets the same things again.
-int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
+int take_client_hello(SSL* ssl, int* alert) {
   auto* state = state_of(ssl);
   state->sni = server_name_in(extension(ssl, TLSEXT_TYPE_server_name));
   state->offered = offered_protocols(ssl);
@@ -76,7 +76,9 @@ int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
     *alert = SSL_AD_UNRECOGNIZED_NAME;  // RFC 9325 §3.7 (D10)
     return SSL_CLIENT_HELLO_ERROR;
   }
-  SSL_set_SSL_CTX(ssl, chosen);
+  if (SSL_set_SSL_CTX(ssl, chosen) == nullptr) {
+    return SSL_CLIENT_HELLO_ERROR;  // another host's certificate would be served
+  }
   if (state->peer) {
     // What a client proved by its certificate does not carry over to where none is asked for, nor to another host.
     const auto scope = digest(hash::sha256, std::string{state->table->domain_of(chosen)} + " by certificate");
@@ -84,6 +86,11 @@ int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
                                static_cast<unsigned>(scope.size()));
   }
   return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int on_client_hello(SSL* ssl, int* alert, void* /*argument*/) {
+  *alert = SSL_AD_INTERNAL_ERROR;
+  return contained(SSL_CLIENT_HELLO_ERROR, [&] { return take_client_hello(ssl, alert); });
 }
 
 int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
@@ -149,11 +156,13 @@ int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* 
 int on_new_ticket(SSL* ssl, void* /*argument*/) {
   const auto* state = state_of(ssl);
   const auto* issuers = state != nullptr && state->peer ? SSL_get_peer_cert_chain(ssl) : nullptr;
-  if (sk_X509_num(issuers) > 0) {  // in a resumed session they are there already
+  if (sk_X509_num(issuers) <= 0) {  // in a resumed session they are there already
+    return 1;
+  }
+  return contained(0, [&] {
     const auto der = to_der(issuers);
     return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), der.data(), der.size());
-  }
-  return 1;
+  });
 }
 
 }  // namespace

@@ -53,7 +53,12 @@ void on_extension(SSL* ssl, int /*client*/, int type, const unsigned char* bytes
   } else if (type == TLSEXT_TYPE_application_layer_protocol_negotiation && value.size() > before_name) {
     const auto selected = value.substr(before_name);
     if (std::ranges::find(state->alpn, selected) == state->alpn.end()) {
-      state->peer->foreign_protocol = printable(selected);
+      auto& foreign = state->peer->foreign_protocol;
+      foreign = '?';
+      (void)contained(0, [&] {
+        foreign = printable(selected);
+        return 1;
+      });
     }
   }
 }
@@ -115,8 +120,8 @@ connection_state* state_of(const SSL* ssl) noexcept {
   return static_cast<connection_state*>(SSL_get_ex_data(ssl, state_index()));
 }
 
-void attach(SSL* ssl, connection_state* state) noexcept {
-  SSL_set_ex_data(ssl, state_index(), state);
+bool attach(SSL* ssl, connection_state* state) noexcept {
+  return SSL_set_ex_data(ssl, state_index(), state) == 1;
 }
 
 void stream::deleter::operator()(ssl_st* ssl) const noexcept {
@@ -179,14 +184,19 @@ void stream::connect(const client_context& context, const connect_options& optio
 }
 
 void stream::begin(ssl_ctx_st* context, std::unique_ptr<connection_state> state) {
-  ssl_.reset(SSL_new(context));
-  auto* socket = ssl_ ? new_socket_bio(descriptor_) : nullptr;
-  if (socket == nullptr) {
-    throw std::runtime_error{"OpenSSL cannot make a connection"};
-  }
-  SSL_set_bio(ssl_.get(), socket, socket);
-  attach(ssl_.get(), state.release());
-  SSL_set_msg_callback(ssl_.get(), on_message);
+  const auto check = [](bool made) {
+    if (!made) {
+      throw std::runtime_error{"OpenSSL cannot make a connection"};
+    }
+  };
+  decltype(ssl_) made{SSL_new(context)};
+  check(made && attach(made.get(), state.get()));
+  state.release();  // made's from here on
+  auto* socket = new_socket_bio(descriptor_);
+  check(socket != nullptr);
+  SSL_set_bio(made.get(), socket, socket);
+  SSL_set_msg_callback(made.get(), on_message);
+  ssl_ = std::move(made);
 }
 
 io_result stream::outcome(int returned) {
