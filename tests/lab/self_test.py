@@ -212,7 +212,7 @@ class Observed(unittest.TestCase):
             server = socket.create_server((address, 5269), family=family) if listening else None
         with self.a.inside():
             client = socket.socket(family)
-        client.settimeout(0.3)
+        client.settimeout(20)
         try:
             client.connect((address, 5269))
             client.sendall(data)
