@@ -95,6 +95,13 @@ public:
       }
     }
   }
+  /// Adds it and calls its begin(), as on() does.
+  template <typename Connection>
+  void start(std::unique_ptr<Connection> made) {
+    const auto id = made->id();
+    add(id, std::move(made));
+    on(id, [](live_connection& c) { static_cast<Connection&>(c).begin(); });
+  }
   void readable(std::uint64_t id) {
     on(id, [](live_connection& c) { c.readable(); });
   }

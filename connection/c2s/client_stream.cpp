@@ -463,10 +463,7 @@ private:
 void serve_client(const c2s_collaborators& collaborators, std::shared_ptr<const c2s_settings> settings,
                   accepted_socket socket) {
   limit_received_ahead(socket.descriptor);
-  auto made = std::make_unique<client_stream>(collaborators, std::move(settings), std::move(socket));
-  auto& stream = *made;
-  collaborators.loop.add(stream.id(), std::move(made));
-  stream.begin();
+  collaborators.loop.start(std::make_unique<client_stream>(collaborators, std::move(settings), std::move(socket)));
 }
 
 }  // namespace comity::connection

@@ -458,10 +458,7 @@ const front_takers::taker& front_takers::of(destination d) const noexcept {
 
 void serve_front(const front_collaborators& with, std::shared_ptr<const front_settings> settings,
                  accepted_socket socket) {
-  auto made = std::make_unique<front_connection>(with, std::move(settings), std::move(socket));
-  auto& front = *made;
-  with.loop.add(front.id(), std::move(made));
-  front.begin();
+  with.loop.start(std::make_unique<front_connection>(with, std::move(settings), std::move(socket)));
 }
 
 }  // namespace comity::connection

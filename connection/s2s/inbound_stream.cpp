@@ -174,10 +174,7 @@ private:
 }  // namespace
 
 void serve_server(const s2s_collaborators& with, std::shared_ptr<const s2s_settings> settings, accepted_socket socket) {
-  auto made = std::make_unique<inbound_stream>(with, settings, std::move(socket));
-  auto& stream = *made;
-  with.loop.add(stream.id(), std::move(made));
-  stream.begin();
+  with.loop.start(std::make_unique<inbound_stream>(with, settings, std::move(socket)));
 }
 
 }  // namespace comity::connection

@@ -332,10 +332,7 @@ private:
 }  // namespace
 
 void serve_http(const http_collaborators& with, std::shared_ptr<const site> served, accepted_socket socket) {
-  auto made = std::make_unique<http_connection>(with, std::move(served), std::move(socket));
-  auto& peer = *made;
-  with.loop.add(peer.id(), std::move(made));
-  peer.begin();
+  with.loop.start(std::make_unique<http_connection>(with, std::move(served), std::move(socket)));
 }
 
 }  // namespace comity::http
