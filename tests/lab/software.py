@@ -69,7 +69,8 @@ class Host:
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
             return self.ready()
-        wait_until(check, lambda: f"{self.name} serves\n{self.tail()}")
+        # Several of them may start at once, each with the work of seconds before it serves.
+        wait_until(check, lambda: f"{self.name} serves\n{self.tail()}", 3 * PATIENCE)
 
     def answers(self, port):
         address = self.namespace.addresses[0]
