@@ -211,6 +211,7 @@ class ShortOfMemory(unittest.TestCase):
     on, and nothing that was taken is lost or doubled."""
 
     stride = 7  # of the libraries' allocations, of which there are many, and whose failures they tell themselves
+    beginning = 150
 
     def test_every_object(self):
         self.survives("object", 1)
@@ -219,7 +220,8 @@ class ShortOfMemory(unittest.TestCase):
         server = Server(users=["alice"], settings={"log": {"level": "info"}})
         supply = Supply(server)
         with server, server.control():
-            self.assertGreater(self.logins(server, supply, "piece", self.stride), 50)
+            for method in ("starttls", "direct"):
+                self.assertGreater(self.logins(server, supply, "piece", self.stride, method), 150)
 
     def test_pieces_for_libraries_while_messages_flow(self):
         """OpenSSL and SQLite fail as they like: streams break, whose sessions resume, and changes are refused."""
@@ -283,8 +285,9 @@ class ShortOfMemory(unittest.TestCase):
             self.assertGreater(self.ledger.counts()["delivered"], 10)
 
     def at_each(self, server, supply, kind, step, work):
-        """`work()` with each of its allocations failing, until there are no more of them. How many did."""
-        number, failed = step, 0
+        """`work()` with each of its allocations failing, until there are no more of them: each of the first ones, which
+        are those of a connection's beginning, and then one of `step`. How many did."""
+        number, failed = 1, 0
         while True:
             with fault("X13"):
                 supply.fail_at(kind, number)
@@ -294,14 +297,14 @@ class ShortOfMemory(unittest.TestCase):
                 server.assert_alive()
             if not reached:
                 return failed
-            number, failed = number + step, failed + 1
+            number, failed = number + (1 if number < self.beginning else step), failed + 1
 
-    def logins(self, server, supply, kind, step):
+    def logins(self, server, supply, kind, step, method="starttls"):
         outcomes = collections.Counter()
 
         def login(_):
             try:
-                with contextlib.closing(server.login("alice", resource="short", available=False)) as alice:
+                with contextlib.closing(server.login("alice", method, "short", available=False)) as alice:
                     alice.presence()  # which may come back as an error
                     alice.iq("get", PING)
                     outcomes["in"] += 1
@@ -311,7 +314,7 @@ class ShortOfMemory(unittest.TestCase):
                 supply.fail_at(kind, 0)
                 server.login("alice", resource="short").close()
         failed = self.at_each(server, supply, kind, step, login)
-        print(f"{kind}: logins {dict(outcomes)}", flush=True)
+        print(f"{kind}: logins by {method} {dict(outcomes)}", flush=True)
         return failed
 
     def messages(self, server, supply, kind, step, bob):
