@@ -60,7 +60,7 @@ public:
   void give_up(cause, const std::string& text);
   /// Nothing is waiting or under way.
   [[nodiscard]] bool idle() const noexcept;
-  /// A failure is remembered, for as long as no search begins for stanzas.
+  /// Its last search failed, and it is left alone for a while.
   [[nodiscard]] bool backs_off() const noexcept { return backs_off_; }
   /// How it stands, for the operator.
   void describe(explained::asked&) const;
