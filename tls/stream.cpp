@@ -191,7 +191,7 @@ void stream::begin(ssl_ctx_st* context, std::unique_ptr<connection_state> state)
   };
   decltype(ssl_) made{SSL_new(context)};
   check(made && attach(made.get(), state.get()));
-  (void)state.release();  // made's from here on
+  [[maybe_unused]] const auto* owned_by_made = state.release();
   auto* socket = new_socket_bio(descriptor_);
   check(socket != nullptr);
   SSL_set_bio(made.get(), socket, socket);
