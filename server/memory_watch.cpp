@@ -67,11 +67,10 @@ struct memory_watch::state {
       ::malloc_trim(0);
       trimmed = time;
     }
-    if (verdict.short_of != short_of) {
-      short_of = verdict.short_of;
-      connection::say_memory_is_short(short_of);
-      with.log.write(short_of ? log::level::warn : log::level::info, short_of ? "memory.short" : "memory.enough",
-                     {{"used", used}, {"limit", limit}});
+    if (verdict.short_of != connection::memory_is_short()) {
+      connection::say_memory_is_short(verdict.short_of);
+      with.log.write(verdict.short_of ? log::level::warn : log::level::info,
+                     verdict.short_of ? "memory.short" : "memory.enough", {{"used", used}, {"limit", limit}});
     }
     if (verdict.shed) {
       with.log.write(log::level::warn, "memory.shed", {{"used", used}, {"limit", limit}});
@@ -84,7 +83,6 @@ struct memory_watch::state {
   collaborators with;
   asio::steady_timer timer;
   memory_pressure pressure;
-  bool short_of = false;
   std::chrono::steady_clock::time_point trimmed;
 };
 
