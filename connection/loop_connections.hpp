@@ -95,12 +95,12 @@ public:
       }
     }
   }
-  /// Adds it and calls its begin(), as on() does.
-  template <typename Connection>
-  void start(std::unique_ptr<Connection> made) {
+  /// Adds it and calls its begin(arguments…), as on() does.
+  template <typename Connection, typename... Arguments>
+  void start(std::unique_ptr<Connection> made, Arguments... arguments) {
     const auto id = made->id();
     add(id, std::move(made));
-    on(id, [](live_connection& c) { static_cast<Connection&>(c).begin(); });
+    on(id, [&](live_connection& c) { static_cast<Connection&>(c).begin(arguments...); });
   }
   void readable(std::uint64_t id) {
     on(id, [](live_connection& c) { c.readable(); });

@@ -253,10 +253,7 @@ private:
 
 void forward(loop_connections& loop, log::sink& log, forwarding f) {
   const auto timeout = f.timeout;
-  auto made = std::make_unique<forwarder>(loop, log, std::move(f));
-  auto& forwarded = *made;
-  loop.add(forwarded.id(), std::move(made));
-  forwarded.begin(timeout);
+  loop.start(std::make_unique<forwarder>(loop, log, std::move(f)), timeout);
 }
 
 }  // namespace comity::connection

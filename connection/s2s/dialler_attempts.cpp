@@ -119,8 +119,7 @@ void dialler::state::connected(dial_schedule::attempt_id id, int descriptor) {
                                                 descriptor, this);
   const auto finished = std::move(a.tcp);  // it is calling
   a.stream = made->id();
-  with.loop.add(a.stream, std::move(made));
-  with.loop.on(a.stream, [](live_connection& c) { static_cast<outbound_stream&>(c).begin(); });
+  with.loop.start(std::move(made));
 }
 
 void dialler::state::perform(dial_schedule::authenticate& c) {
