@@ -104,7 +104,7 @@ class BrowserTest(unittest.TestCase):
                  "EXCLUDE 127.0.0.1",
                  f"--ignore-certificate-errors-spki-list={pin}", f"--user-data-dir={profile}",
                  f"http://{host}:{self.site.port}/page.html"],
-                stdin=subprocess.DEVNULL, stdout=diary, stderr=diary, env=os.environ | {"HOME": profile},
+                stdin=subprocess.DEVNULL, stdout=diary, stderr=diary, env=os.environ | {"HOME": profile, "TMPDIR": profile},
                 start_new_session=True)
             try:
                 self.site.hears("loaded")

@@ -18,7 +18,7 @@ import time
 import unittest
 
 from faults import fault
-from harness import PATIENCE, SANITIZER_REPORTS, SANITIZED, Server, program, wait_until
+from harness import PATIENCE, SANITIZER_REPORTS, SANITIZED, Server, openssl, program, wait_until
 
 CORPUS = pathlib.Path(__file__).resolve().parent.parent / "config"
 CONFIG, UNAVAILABLE = 78, 69  # sysexits.h
@@ -88,7 +88,8 @@ def without_certificate(server):
 
 
 def certificate_of_another_key(server):
-    shutil.copyfile(Server().key_of("comity.test"), server.key_of(server.domain))
+    key = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    server.key_of(server.domain).write_bytes(key)
 
 
 def key_for_all_to_read(server):
