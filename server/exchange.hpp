@@ -25,6 +25,7 @@
 
 #include "connection/keyed_hash.hpp"
 #include "server/account.hpp"
+#include "server/ended_sessions.hpp"
 #include "server/job.hpp"
 #include "server/modules/module.hpp"
 #include "server/router.hpp"
@@ -109,6 +110,7 @@ private:
   struct shard {  // the accounts at home on one thread
     // By account::user, which is anybody's choice: who writes to nobody has an account made to look for her.
     std::unordered_map<std::string_view, std::unique_ptr<account>, connection::keyed_hash> accounts;
+    ended_sessions sessions_ended;
     std::uint64_t ended = 0;  // how many accounts have gone: as long as none does, those that were found are there
     std::shared_ptr<const hosted> configuration;
     std::uint64_t configuration_number = 0;
@@ -169,7 +171,7 @@ private:
 
   // managed_sessions.cpp
   [[nodiscard]] std::shared_ptr<receipt> receipt_of(const stanza&);
-  void when_stored(const bound_resource&, std::move_only_function<void()> what);
+  void when_stored(const account&, const std::weak_ptr<receipt>& unstored, std::move_only_function<void()> what);
   void send_managed(const bound_resource&, managed_stream::entry);
   void ask(const bound_resource&);
   void overfull(const bound_resource&);

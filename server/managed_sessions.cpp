@@ -84,6 +84,12 @@ void exchange::end_resource(account& who, std::size_t index) {
     }
   };
   if (gone.managed) {
+    if (gone.managed->at == managed_stream::place::detached) {
+      here().sessions_ended.remember({.id = gone.managed->id(),
+                                      .user = who.user.text(),
+                                      .handled = gone.managed->handled(),
+                                      .unstored = gone.managed->unstored});
+    }
     again(gone.managed->take_lost());
   }
   if (gone.held) {
@@ -142,12 +148,19 @@ void exchange::resume(connection::session_ref session, connection::resume_sessio
              !r.managed->overfull && !r.ending;
     });
     if (mine == who.resources.end()) {
-      return done(std::unexpected{connection::resume_refusal{stanza_condition::item_not_found, {}}});
+      connection::resume_refusal too_late{.condition = stanza_condition::item_not_found, .sent = {}, .handled = {}};
+      const auto* const ended = here().sessions_ended.find(wanted.id, who.user.text());
+      if (ended == nullptr) {
+        return done(std::unexpected{too_late});
+      }
+      too_late.handled = ended->handled;
+      return when_stored(who, ended->unstored,
+                         [done = std::move(done), too_late]() mutable { done(std::unexpected{too_late}); });
     }
     auto& managed = *mine->managed;
     if (!managed.credible(wanted.handled)) {
-      return done(
-          std::unexpected{connection::resume_refusal{stanza_condition::undefined_condition, managed.sent_count()}});
+      return done(std::unexpected{connection::resume_refusal{
+          .condition = stanza_condition::undefined_condition, .sent = managed.sent_count(), .handled = {}}});
     }
     if (managed.at == managed_stream::place::attached) {
       with_.outlet.close(mine->session, stream_condition::conflict, "resumed elsewhere");
@@ -157,10 +170,9 @@ void exchange::resume(connection::session_ref session, connection::resume_sessio
     managed.expiry.reset();
     managed.asked = false;
     mine->session = session;
-    when_stored(
-        *mine, [done = std::move(done), answer = connection::resumed_session{mine->full, managed.handled()}]() mutable {
-          done(std::move(answer));
-        });
+    when_stored(who, managed.unstored,
+                [done = std::move(done), answer = connection::resumed_session{
+                                             mine->full, managed.handled()}]() mutable { done(std::move(answer)); });
   });
 }
 
@@ -207,12 +219,13 @@ std::shared_ptr<receipt> exchange::receipt_of(const stanza& s) {
 
 /// Calls `what` at the user's home once all that the client has sent by now outlives a crash (THREATS X1); at once
 /// where nothing is on its way to the store. Not at all once the exchange has ended.
-void exchange::when_stored(const bound_resource& of, std::move_only_function<void()> what) {
-  const auto last = of.managed->unstored.lock();
+void exchange::when_stored(const account& of, const std::weak_ptr<receipt>& unstored,
+                           std::move_only_function<void()> what) {
+  const auto last = unstored.lock();
   if (!last) {
     return what();
   }
-  last->then([alive = weak_from_this(), user = of.full.bare(), what = std::move(what)]() mutable {
+  last->then([alive = weak_from_this(), user = of.user, what = std::move(what)]() mutable {
     if (const auto self = alive.lock()) {
       self->with_.homes.at_home(user, [alive, what = std::move(what)]() mutable {
         if (const auto still = alive.lock()) {
@@ -224,12 +237,12 @@ void exchange::when_stored(const bound_resource& of, std::move_only_function<voi
 }
 
 void exchange::acknowledge(connection::session_ref session, const jid& full) {
-  at_session(session, full, [this](account&, bound_resource& mine) {
+  at_session(session, full, [this](account& who, bound_resource& mine) {
     if (!mine.managed) {
       with_.outlet.say(mine.session, connection::write_management_failure(stanza_condition::unexpected_request));
       return;
     }
-    when_stored(mine, [this, session = mine.session, handled = mine.managed->handled()] {
+    when_stored(who, mine.managed->unstored, [this, session = mine.session, handled = mine.managed->handled()] {
       with_.outlet.say(session, connection::write_acknowledgement(handled));
     });
   });

@@ -87,7 +87,8 @@ struct resumed_session {
 };
 struct resume_refusal {
   stanza_condition condition = stanza_condition::item_not_found;
-  std::optional<std::uint32_t> sent;  // how many were, where the client says that it has handled more
+  std::optional<std::uint32_t> sent;     // how many were, where the client says that it has handled more
+  std::optional<std::uint32_t> handled;  // of what the client sent, where it is too late and that is still known
 };
 using resume_answer = std::expected<resumed_session, resume_refusal>;
 using answer = std::variant<keys_answer, password_answer, bind_answer, peer_proof, key_verdict, resume_answer>;

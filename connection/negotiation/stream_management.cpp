@@ -19,8 +19,8 @@ std::optional<std::uint32_t> count_in(const xml::element& e, std::string_view na
   return fault == std::errc{} && end == text->data() + text->size() ? std::optional{value} : std::nullopt;
 }
 
-step failed(stanza_condition condition) {
-  return {write_management_failure(condition), step::nothing{}};
+step failed(stanza_condition condition, std::optional<std::uint32_t> handled = {}) {
+  return {write_management_failure(condition, handled), step::nothing{}};
 }
 
 }  // namespace
@@ -66,10 +66,14 @@ bool begins_count(std::string_view element) noexcept {
   return element.starts_with("<enabled ");
 }
 
-std::string write_management_failure(stanza_condition condition) {
+std::string write_management_failure(stanza_condition condition, std::optional<std::uint32_t> handled) {
   std::string out;
   xml::writer w{out, xml::ns_client};
-  w.open("failed", ns_sm).leaf(to_string(condition), ns_stanzas).close();
+  w.open("failed", ns_sm);
+  if (handled) {
+    w.attribute("h", std::to_string(*handled));
+  }
+  w.leaf(to_string(condition), ns_stanzas).close();
   return out;
 }
 
@@ -122,7 +126,7 @@ step stream_management::on(answer a, const stream_facts& facts) {
               step::end{stream_condition::undefined_condition, cause::policy, "acknowledged more than was sent",
                         write_too_high(wanted_.handled, *why.sent)}};
     }
-    return failed(why.condition);  // and a resource may be bound instead
+    return failed(why.condition, why.handled);  // and a resource may be bound instead
   }
   std::string out;
   xml::writer w{out, xml::ns_client};

@@ -45,7 +45,8 @@ using management_command = std::variant<management::enable, management::resume, 
 /// Whether this is <enabled/>, which makes the client begin to count. @xmpp/client does so once it has dealt with what
 /// came in the same TLS record: stanzas there would be counted and forgotten, and its next count would go backwards.
 [[nodiscard]] bool begins_count(std::string_view element) noexcept;
-[[nodiscard]] std::string write_management_failure(stanza_condition);
+/// `handled`: how much was of a session that cannot be resumed any more (XEP-0198 §5).
+[[nodiscard]] std::string write_management_failure(stanza_condition, std::optional<std::uint32_t> handled = {});
 [[nodiscard]] std::string write_acknowledgement(std::uint32_t handled);
 inline constexpr std::string_view acknowledgement_request = "<r xmlns='urn:xmpp:sm:3'/>";
 /// The application-specific condition of the stream error for who acknowledges what was never sent.

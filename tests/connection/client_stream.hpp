@@ -81,13 +81,13 @@ public:
     }
   }
   void resume(session_ref, resume_session q, std::move_only_function<void(resume_answer)> done) override {
-    give([full = *jid::parse(q.user.text() + "/balcony"), known = q.id == "known", h = q.handled,
-          done = std::move(done)]() mutable {
+    give([full = *jid::parse(q.user.text() + "/balcony"), known = q.id == "known",
+          ended = q.id == "ended" ? std::optional{3U} : std::nullopt, h = q.handled, done = std::move(done)]() mutable {
       if (!known) {
-        return done(std::unexpected{resume_refusal{stanza_condition::item_not_found, {}}});
+        return done(std::unexpected{resume_refusal{stanza_condition::item_not_found, {}, ended}});
       }
       if (h > 7) {
-        return done(std::unexpected{resume_refusal{stanza_condition::undefined_condition, 7}});
+        return done(std::unexpected{resume_refusal{stanza_condition::undefined_condition, 7, {}}});
       }
       done(resumed_session{full, 3});
     });

@@ -92,6 +92,13 @@ TEST_F(ManagedClientStream, MayBindWhereThereIsNothingToResume) {
   bind_resource(*p);
 }
 
+TEST_F(ManagedClientStream, HearsWhatWasHandledOfASessionThatIsOver) {
+  auto p = authenticated();
+  p->say(resume("ended", "0"));
+  EXPECT_THAT(p->hear("</failed>"), HasSubstr("<failed xmlns='urn:xmpp:sm:3' h='3'><item-not-found"));
+  bind_resource(*p);
+}
+
 TEST_F(ManagedClientStream, EndsForWhoResumesWithMoreThanWasSent) {  // THREATS F2
   auto p = authenticated();
   p->say(resume("known", "8"));

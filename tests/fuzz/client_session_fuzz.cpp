@@ -201,9 +201,10 @@ private:
     if (const auto* resume = std::get_if<resume_session>(&q)) {
       const auto full = jid::make(resume->user.localpart(), resume->user.domainpart(), "old");
       may_have_ = yes ? full.value() : jid{};
-      return drive(
-          event::answered{yes ? resume_answer{resumed_session{*full, 7}}
-                              : resume_answer{std::unexpected{resume_refusal{stanza_condition::item_not_found, {}}}}});
+      return drive(event::answered{
+          yes ? resume_answer{resumed_session{*full, 7}}
+              : resume_answer{std::unexpected{resume_refusal{
+                    stanza_condition::item_not_found, {}, what == 'n' ? std::optional{7U} : std::nullopt}}}});
     }
     must(false);  // a question of servers
   }

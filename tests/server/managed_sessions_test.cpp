@@ -4,6 +4,7 @@
 
 #include <regex>
 
+#include "server/ended_sessions.hpp"
 #include "server/kept_session.hpp"
 #include "tests/server/im_server.hpp"
 
@@ -212,6 +213,64 @@ TEST_F(ManagedSessions, StayAvailableToOthersUntilTheirTimeIsOver) {
   passes(2s);
   EXPECT_THAT(server_.hears(romeo), ElementsAre(HasSubstr("presence unavailable juliet@example.com/balcony")));
   EXPECT_FALSE(resumes(again(juliet), "juliet@example.com", id, 0));
+}
+
+TEST_F(ManagedSessions, SayWhatTheyHandledOnceTheirTimeIsOver) {
+  std::string id;
+  const auto juliet = managed("juliet@example.com/balcony", id);
+  chat(juliet, "romeo@example.com", "1");
+  chat(juliet, "romeo@example.com", "2");
+  breaks(juliet);
+  passes(301s);
+  const auto handled = [&](const std::string& user, const std::string& of) {
+    const auto a = resumes(again(juliet), user, of, 0);
+    EXPECT_FALSE(a);
+    EXPECT_EQ(a.error().condition, stanza_condition::item_not_found);
+    return a.error().handled;
+  };
+  EXPECT_EQ(handled("juliet@example.com", id), 2U);
+  EXPECT_EQ(handled("juliet@example.com", id), 2U) << "as often as it is asked for";
+  EXPECT_EQ(handled("romeo@example.com", id), std::nullopt) << "nobody else's";  // THREATS F1
+  EXPECT_EQ(handled("juliet@example.com", id + "x"), std::nullopt);
+}
+
+TEST_F(ManagedSessions, SayWhatTheyHandledOnceItIsStored) {  // THREATS X1
+  std::string id;
+  const auto juliet = managed("juliet@example.com/balcony", id);
+  server_.says_without_settling(juliet, "<message type='chat' id='1' to='romeo@example.com'><body/></message>");
+  server_.homes.turn();
+  server_.router->unbind(juliet.session, juliet.full, true);
+  server_.homes.turn();
+  server_.homes.advance(301s);
+  server_.homes.turn();
+  std::optional<connection::resume_answer> got;
+  server_.router->resume(server_.new_session(), {.user = address("juliet@example.com"), .id = id, .handled = 0},
+                         [&](connection::resume_answer a) { got = std::move(a); });
+  server_.homes.turn();
+  while (server_.store.offline_count(address("romeo@example.com")) == 0) {
+    EXPECT_FALSE(got) << "a crash would lose it yet";
+    ASSERT_TRUE(server_.store.step());
+    server_.homes.turn();
+  }
+  server_.settle();
+  ASSERT_TRUE(got);
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error().handled, 1U);
+}
+
+TEST(EndedSessions, AreKnownAsLongAsNotTooManyCameAfterThem) {
+  ended_sessions all;
+  all.remember({.id = "first", .user = "juliet@example.com", .handled = 7, .unstored = {}});
+  for (std::size_t i = 1; i < ended_sessions::most; ++i) {
+    EXPECT_NE(all.find("first", "juliet@example.com"), nullptr) << i;
+    all.remember({.id = std::to_string(i), .user = "romeo@example.com", .handled = 0, .unstored = {}});
+  }
+  ASSERT_NE(all.find("first", "juliet@example.com"), nullptr);
+  EXPECT_EQ(all.find("first", "juliet@example.com")->handled, 7U);
+  all.remember({.id = "one more", .user = "romeo@example.com", .handled = 0, .unstored = {}});
+  EXPECT_EQ(all.find("first", "juliet@example.com"), nullptr);
+  EXPECT_NE(all.find("1", "romeo@example.com"), nullptr);
+  EXPECT_NE(all.find("one more", "romeo@example.com"), nullptr);
 }
 
 TEST_F(ManagedSessions, LeaveWhatWasNotAcknowledgedToOfflineStorageOrToItsSender) {

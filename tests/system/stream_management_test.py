@@ -180,7 +180,8 @@ class Resumption(unittest.TestCase):
                 alice.take(lambda: alice.got, acknowledge=False)
                 alice.breaks()
                 server.wait_log(r"session\.expired")
-                self.assertEqual(local(alice.resume()), "failed")
+                refused = alice.resume()
+                self.assertEqual((local(refused), refused.get("h")), ("failed", "1"))  # her presence
                 alice.client.bind()
                 alice.client.send("<presence/>")
                 kept = alice.client.wait_for(lambda element: element.get("id") == "kept")
