@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace comity::sandbox {
 namespace {
@@ -33,8 +34,13 @@ std::vector<call_rule> common_calls() {
   // The ones that matter to how fast it is come first: bytes, waiting, locks, time.
   allow({SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg,
          SYS_epoll_pwait, SYS_epoll_ctl, SYS_futex, SYS_ppoll, SYS_clock_gettime});
-  allow({SYS_close, SYS_fcntl, SYS_eventfd2, SYS_epoll_create1, SYS_timerfd_create, SYS_timerfd_settime, SYS_pipe2,
-         SYS_pselect6, SYS_fstat});
+  allow({SYS_close, SYS_eventfd2, SYS_epoll_create1, SYS_timerfd_create, SYS_timerfd_settime, SYS_pipe2, SYS_pselect6,
+         SYS_fstat});
+  // Nobody is made to get a signal when there is something to read.
+  for (const auto command : {F_SETOWN, F_SETOWN_EX, F_SETSIG}) {
+    all.push_back(rule(SYS_fcntl, verdict::refuse, is(1, static_cast<std::uint32_t>(command))));
+  }
+  allow({SYS_fcntl});
   all.push_back(rule(SYS_ioctl, verdict::allow, is(1, FIONBIO)));
   all.push_back(rule(SYS_ioctl, verdict::allow, is(1, FIONREAD)));
   // Memory. An argument tells the first matching rule.
@@ -47,8 +53,12 @@ std::vector<call_rule> common_calls() {
   all.push_back(rule(SYS_clone3, verdict::missing));
   all.push_back(rule(SYS_clone, verdict::allow, with(0, CLONE_THREAD)));
   allow({SYS_set_robust_list, SYS_rseq, SYS_sched_yield, SYS_sched_getaffinity, SYS_gettid, SYS_exit, SYS_exit_group});
-  // Signals, to itself alone: kill(2) and its like are not here, but tgkill(2) is what abort(3) ends by.
-  allow({SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_tgkill, SYS_restart_syscall});
+  // Signals, to itself alone, as abort(3) ends by one. Who has got into one process of ours ends no other.
+  allow({SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall});
+  all.push_back(rule(SYS_tgkill, verdict::allow, is(0, static_cast<std::uint32_t>(::getpid()))));
+  for (const auto call : {SYS_kill, SYS_tkill, SYS_tgkill}) {
+    all.push_back(rule(call, verdict::kill));
+  }
   allow({SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom, SYS_getpid, SYS_getuid,
          SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo});
   all.push_back(rule(SYS_prctl, verdict::allow, is(0, PR_SET_NAME)));

@@ -12,8 +12,8 @@ namespace comity::sandbox {
 inline constexpr std::uint32_t whole = 0xffffffff;
 inline constexpr std::uint32_t socket_type = 0xf;  // SOCK_TYPE_MASK: without SOCK_NONBLOCK and SOCK_CLOEXEC
 
-/// Executing, forking, tracing, loading and mounting kill. Threads are made, processes are not; nothing becomes
-/// executable that could be written.
+/// Executing, forking, tracing, loading and mounting kill, and so does a signal to any process but this one, in which
+/// the rules have to be applied. Threads are made, processes are not; nothing becomes executable that could be written.
 [[nodiscard]] std::vector<call_rule> common_calls();
 
 }  // namespace comity::sandbox

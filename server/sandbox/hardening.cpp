@@ -18,6 +18,7 @@
 #include "server/certificates/watch_points.hpp"
 #include "server/config/certificate_files.hpp"
 #include "server/descriptor.hpp"
+#include "server/sandbox/call_filter.hpp"
 #include "server/sandbox/common_calls.hpp"
 #include "server/sandbox/privileges.hpp"
 
@@ -65,7 +66,9 @@ constexpr argument is(unsigned index, std::uint32_t value) {
   return {.index = index, .mask = whole, .value = value};
 }
 
-const auto rules = [] {
+/// The daemon's system calls, and those that end the process, since it is not the daemon any more who makes them. What
+/// is in neither is refused.
+std::vector<call_rule> daemon_calls() {
   auto all = common_calls();
   const auto allow = [&all](std::initializer_list<long> calls) {
     for (const auto call : calls) {
@@ -97,21 +100,17 @@ const auto rules = [] {
   }
   // What nothing of it does but whoever has got into it. A call that is in no list here may be a library's that nobody
   // has seen making it: that one fails, and the daemon serves on.
-  for (const auto call : {SYS_kill, SYS_tkill, SYS_listen, SYS_setuid, SYS_setreuid, SYS_setresuid, SYS_setgid,
-                          SYS_setregid, SYS_setresgid, SYS_setgroups, SYS_capset}) {
+  for (const auto call : {SYS_listen, SYS_setuid, SYS_setreuid, SYS_setresuid, SYS_setgid, SYS_setregid, SYS_setresgid,
+                          SYS_setgroups, SYS_capset}) {
     all.push_back({.call = static_cast<int>(call), .then = verdict::kill});
   }
 #if defined(SYS_open)  // older architectures have these
   allow({SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_unlink, SYS_readlink});
 #endif
   return all;
-}();
+}
 
 }  // namespace
-
-std::span<const call_rule> daemon_calls() noexcept {
-  return rules;
-}
 
 reach reach_of(const config::settings& s) {
   reach all{.readable = {system_files.begin(), system_files.end()},
@@ -191,7 +190,7 @@ void hardening::give_up_capabilities() {
 
 void hardening::give_up_calls() {
   if (wanted_ && confinable()) {
-    note("seccomp", confine_calls(rules, verdict::refuse));
+    note("seccomp", confine_calls(daemon_calls(), verdict::refuse));
   }
 }
 

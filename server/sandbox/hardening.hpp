@@ -11,12 +11,10 @@
 
 #include <expected>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "server/config/settings.hpp"
-#include "server/sandbox/call_filter.hpp"
 #include "server/sandbox/landlock.hpp"
 
 namespace comity::sandbox {
@@ -28,10 +26,6 @@ namespace comity::sandbox {
 
 /// Whether it is us that keep this process from reading a file, or a folder, which its user could read.
 [[nodiscard]] bool out_of_reach(const std::filesystem::path&);
-
-/// The daemon's system calls, and those that end the process, since it is not the daemon any more who makes them. What
-/// is in neither is refused.
-[[nodiscard]] std::span<const call_rule> daemon_calls() noexcept;
 
 class hardening {
 public:

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "server/sandbox/call_filter.hpp"
 #include "server/sandbox/common_calls.hpp"
 #include "server/sandbox/landlock.hpp"
 #include "server/sandbox/privileges.hpp"
@@ -20,7 +21,8 @@ namespace {
 
 constexpr std::uint16_t dns_port = 53;
 
-const auto rules = [] {
+/// Its system calls; what is not among them is refused.
+std::vector<call_rule> resolver_calls() {
   auto all = common_calls();
   const auto add = [&all](std::initializer_list<call_rule> more) { all.insert(all.end(), more); };
   // To name servers, and to nobody on this machine but by an address.
@@ -34,7 +36,7 @@ const auto rules = [] {
   }
   add({{SYS_bind}, {SYS_connect}, {SYS_getsockname}, {SYS_getsockopt}, {SYS_setsockopt}, {SYS_shutdown}});
   return all;
-}();
+}
 
 /// 53, and those that the operator names: "192.0.2.1@5353".
 std::vector<std::uint16_t> ports_of(const dns::settings& s) {
@@ -58,10 +60,6 @@ std::vector<std::uint16_t> ports_of(const dns::settings& s) {
 
 }  // namespace
 
-std::span<const call_rule> resolver_calls() noexcept {
-  return rules;
-}
-
 std::expected<std::string, std::string> confine_resolver(const dns::settings& s) {
   hide_memory();
   auto user = give_up_privileges();
@@ -84,7 +82,7 @@ std::expected<std::string, std::string> confine_resolver(const dns::settings& s)
     }
     done += ", Landlock " + std::to_string(version);
   }
-  if (auto applied = confine_calls(rules, verdict::refuse); !applied) {
+  if (auto applied = confine_calls(resolver_calls(), verdict::refuse); !applied) {
     return std::unexpected{std::move(applied.error())};
   }
   return done + ", seccomp";

@@ -3,16 +3,11 @@
 #pragma once
 
 #include <expected>
-#include <span>
 #include <string>
 
 #include "dns/settings.hpp"
-#include "server/sandbox/call_filter.hpp"
 
 namespace comity::sandbox {
-
-/// Its system calls; what is not among them is refused.
-[[nodiscard]] std::span<const call_rule> resolver_calls() noexcept;
 
 /// Confines this process to what resolving by these settings needs, and says to what; one thread. Under a sanitizer it
 /// gives up privileges only. The error is a sentence.

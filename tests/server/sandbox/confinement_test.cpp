@@ -2,18 +2,22 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
+#include "server/descriptor.hpp"
 #include "server/sandbox/call_filter.hpp"
 #include "server/sandbox/landlock.hpp"
 #include "server/sandbox/resolver_confinement.hpp"
@@ -115,7 +119,20 @@ TEST_F(ResolverConfinement, RunsThreadsAndNoCodeThatWasWritten) {
 TEST_F(ResolverConfinement, IsNobodyAndShowsItsMemoryToNobody) {
   EXPECT_EQ(tried([] { return ::getuid() == 0 ? 1 : 0; }), 0);
   EXPECT_EQ(tried([] { return error_of(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }), EPERM);
-  EXPECT_EQ(tried([] { return error_of(::kill(1, 0)); }), EPERM);
+}
+
+TEST_F(ResolverConfinement, SignalsNobodyElse) {
+  const auto other = ::getpid();
+  EXPECT_EQ(tried([&] { return error_of(::kill(other, 0)); }), killed);
+  EXPECT_EQ(tried([&] { return error_of(::syscall(SYS_tkill, other, 0)); }), killed);
+  EXPECT_EQ(tried([&] { return error_of(::syscall(SYS_tgkill, other, other, 0)); }), killed);
+  EXPECT_EQ(tried([] { return error_of(::syscall(SYS_tgkill, ::getpid(), ::gettid(), 0)); }), 0);
+  EXPECT_EQ(tried([]() -> int { std::abort(); }), -SIGABRT);
+  // Nor by way of something to read.
+  const descriptor open{::eventfd(0, EFD_CLOEXEC)};
+  EXPECT_EQ(tried([&] { return error_of(::fcntl(open.number(), F_SETOWN, other)); }), EPERM);
+  EXPECT_EQ(tried([&] { return error_of(::fcntl(open.number(), F_SETSIG, SIGKILL)); }), EPERM);
+  EXPECT_EQ(tried([&] { return error_of(::fcntl(open.number(), F_GETFL)); }), 0);
 }
 
 TEST(CallFilter, LetsTheFirstRuleWhoseArgumentsMatchDecide) {

@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "fakes/folder.hpp"
+#include "server/sandbox/call_filter.hpp"
 
 namespace comity::sandbox {
 namespace {
@@ -91,11 +92,12 @@ protected:
   config::settings settings_;
 };
 
-TEST_F(Hardening, ExecutesForksTracesAndListensOnNothing) {
+TEST_F(Hardening, ExecutesForksTracesSignalsAndListensOnNothing) {
   EXPECT_EQ(tried([] { return error_of(::execl("/bin/true", "true", nullptr)); }), killed);
   EXPECT_EQ(tried([] { return error_of(::fork()); }), killed);
   EXPECT_EQ(tried([] { return error_of(::syscall(SYS_ptrace, 0, 0, 0, 0)); }), killed);
   EXPECT_EQ(tried([] { return error_of(::kill(1, 0)); }), killed);
+  EXPECT_EQ(tried([] { return error_of(::syscall(SYS_tgkill, 1, 1, 0)); }), killed);
   EXPECT_EQ(tried([] { return error_of(::setuid(0)); }), killed);
   EXPECT_EQ(tried([] { return error_of(::listen(::socket(AF_INET, SOCK_STREAM, 0), 1)); }), killed);
 }
