@@ -28,9 +28,9 @@ class Weather:
 
 
 def reset(writer):
-    """Ends the connection by RST: nobody has said good-bye, and nothing on its way arrives."""
+    """Ends the connection by RST, unless it has ended: nobody has said good-bye, and nothing on its way arrives."""
     connection = writer.get_extra_info("socket")
-    if connection is not None:
+    if connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
