@@ -110,8 +110,8 @@ private:
   struct shard {  // the accounts at home on one thread
     // By account::user, which is anybody's choice: who writes to nobody has an account made to look for her.
     std::unordered_map<std::string_view, std::unique_ptr<account>, connection::keyed_hash> accounts;
-    ended_sessions sessions_ended;
     std::uint64_t ended = 0;  // how many accounts have gone: as long as none does, those that were found are there
+    ended_sessions sessions_ended;
     std::shared_ptr<const hosted> configuration;
     std::uint64_t configuration_number = 0;
   };

@@ -148,19 +148,19 @@ void exchange::resume(connection::session_ref session, connection::resume_sessio
              !r.managed->overfull && !r.ending;
     });
     if (mine == who.resources.end()) {
-      connection::resume_refusal too_late{.condition = stanza_condition::item_not_found, .sent = {}, .handled = {}};
+      connection::resume_refusal refusal;
       const auto* const ended = here().sessions_ended.find(wanted.id, who.user.text());
       if (ended == nullptr) {
-        return done(std::unexpected{too_late});
+        return done(std::unexpected{refusal});
       }
-      too_late.handled = ended->handled;
+      refusal.handled = ended->handled;
       return when_stored(who, ended->unstored,
-                         [done = std::move(done), too_late]() mutable { done(std::unexpected{too_late}); });
+                         [done = std::move(done), refusal]() mutable { done(std::unexpected{refusal}); });
     }
     auto& managed = *mine->managed;
     if (!managed.credible(wanted.handled)) {
-      return done(std::unexpected{connection::resume_refusal{
-          .condition = stanza_condition::undefined_condition, .sent = managed.sent_count(), .handled = {}}});
+      return done(
+          std::unexpected{connection::resume_refusal{stanza_condition::undefined_condition, managed.sent_count(), {}}});
     }
     if (managed.at == managed_stream::place::attached) {
       with_.outlet.close(mine->session, stream_condition::conflict, "resumed elsewhere");

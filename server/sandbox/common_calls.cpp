@@ -15,9 +15,6 @@ namespace {
 constexpr argument with(unsigned index, std::uint32_t bits) {
   return {.index = index, .mask = bits, .value = bits};
 }
-constexpr argument is(unsigned index, std::uint32_t value) {
-  return {.index = index, .mask = whole, .value = value};
-}
 constexpr call_rule rule(long call, verdict then = verdict::allow, argument first = {}, argument second = {}) {
   return {.call = static_cast<int>(call), .then = then, .when = {first, second}};
 }

@@ -9,8 +9,12 @@
 
 namespace comity::sandbox {
 
-inline constexpr std::uint32_t whole = 0xffffffff;
 inline constexpr std::uint32_t socket_type = 0xf;  // SOCK_TYPE_MASK: without SOCK_NONBLOCK and SOCK_CLOEXEC
+
+/// All of the argument is that.
+constexpr argument is(unsigned index, std::uint32_t value) {
+  return {.index = index, .mask = UINT32_MAX, .value = value};
+}
 
 /// Executing, forking, tracing, loading and mounting kill, and so does a signal to any process but this one, in which
 /// the rules have to be applied. Threads are made, processes are not; nothing becomes executable that could be written.

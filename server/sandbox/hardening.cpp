@@ -62,10 +62,6 @@ constexpr std::array system_files{"/etc/ssl/certs",
                                   "/proc/stat",
                                   "/sys/devices/system/cpu"};
 
-constexpr argument is(unsigned index, std::uint32_t value) {
-  return {.index = index, .mask = whole, .value = value};
-}
-
 /// The daemon's system calls, and those that end the process, since it is not the daemon any more who makes them. What
 /// is in neither is refused.
 std::vector<call_rule> daemon_calls() {

@@ -30,7 +30,7 @@ std::vector<call_rule> resolver_calls() {
     for (const auto type : {SOCK_STREAM, SOCK_DGRAM}) {
       add({{.call = SYS_socket,
             .then = verdict::allow,
-            .when = {argument{.index = 0, .mask = whole, .value = static_cast<std::uint32_t>(family)},
+            .when = {is(0, static_cast<std::uint32_t>(family)),
                      argument{.index = 1, .mask = socket_type, .value = static_cast<std::uint32_t>(type)}}}});
     }
   }

@@ -104,8 +104,8 @@ class BrowserTest(unittest.TestCase):
                  "EXCLUDE 127.0.0.1",
                  f"--ignore-certificate-errors-spki-list={pin}", f"--user-data-dir={profile}",
                  f"http://{host}:{self.site.port}/page.html"],
-                stdin=subprocess.DEVNULL, stdout=diary, stderr=diary, env=os.environ | {"HOME": profile, "TMPDIR": profile},
-                start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=diary, stderr=diary, start_new_session=True,
+                env=os.environ | {"HOME": profile, "TMPDIR": profile})
             try:
                 self.site.hears("loaded")
                 yield

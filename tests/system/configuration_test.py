@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import shutil
 import socket
 import sqlite3
 import subprocess
