@@ -152,8 +152,8 @@ std::optional<outbound_links::shared> outbound_links::sharable(const domain_flow
       break;
     }
     seen.push_back(link->stream());
-    const auto judged = examine(stream->credentials(), flow.target, facts, with_.host.policy(flow.target).trust,
-                                *with_.host.authorities(), tls::peer_role::server);
+    const auto judged =
+        stream->peer().examine(flow.target, facts, with_.host.policy(flow.target).trust, with_.host.authorities());
     if (const auto verdict = trust::decide(judged.evidence); verdict.accepted()) {
       return shared{.stream = *stream, .by = verdict.by()};
     }

@@ -225,9 +225,8 @@ void outbound_stream::perform(initiator_actions actions) {
 }
 
 void outbound_stream::perform(action::judge&) {
-  credentials_ = wire().tls().peer();
-  examined_ = examine(credentials_, call_.flow.target, call_.endpoint, call_.trust, *with().host.authorities(),
-                      tls::peer_role::server);
+  peer_ = examiner{wire().tls().peer(), tls::peer_role::server};
+  examined_ = peer_.examine(call_.flow.target, call_.endpoint, call_.trust, with().host.authorities());
   judge(trust::posh_outcome::not_asked);
 }
 
@@ -235,7 +234,7 @@ void outbound_stream::judge(trust::posh_outcome posh) {
   examined_.evidence.posh = posh;
   const auto verdict = trust::decide(examined_.evidence);
   if (std::holds_alternative<trust::needs_posh>(verdict.is)) {
-    return with().posh.check(call_.flow.target, credentials_,
+    return with().posh.check(call_.flow.target, peer_.credentials(),
                              back_here<posh_answer>([this](posh_answer answer) { judge(outcome_of(answer)); }));
   }
   verdict_ = verdict;

@@ -86,7 +86,8 @@ public:
   [[nodiscard]] std::optional<std::uint32_t> max_bytes() const noexcept {
     return machine_.facts().peer_limits.max_bytes;
   }
-  [[nodiscard]] const tls::peer_credentials& credentials() const noexcept { return credentials_; }
+  /// What the peer presented, held against whichever domain it may serve too. Nothing before TLS.
+  [[nodiscard]] examiner& peer() noexcept { return peer_; }
   /// What is known of the attempt so far.
   [[nodiscard]] attempt_record record() const;
 
@@ -121,7 +122,7 @@ private:
   stream_owner* owner_;
   initiator machine_;
   event_pump<initiator_event> events_;
-  tls::peer_credentials credentials_;
+  examiner peer_;
   examined examined_;
   std::optional<trust::verdict> verdict_;
   std::optional<stream_ending> ending_;

@@ -87,8 +87,23 @@ endpoint_facts facts_of(const dns::target& t, const dns::endpoint_addresses& a) 
   return f;
 }
 
-examined examine(const tls::peer_credentials& credentials, std::string_view domain, const endpoint_facts& endpoint,
-                 required_trust required, const tls::trust_store& store, tls::peer_role role) {
+const examiner::judgement& examiner::judge_chain(const std::shared_ptr<const tls::trust_store>& store,
+                                                 clock::time_point now) {
+  const bool holds = judged_ && judged_->store.lock() == store && now >= judged_->at &&
+                     now < judged_->at + judged_for && (!judged_->expires || now < *judged_->expires);
+  if (!holds) {
+    auto chain = tls::judge_chain(credentials_, *store, {.role = role_, .now = now});
+    judged_ = {.store = store,
+               .at = now,
+               .verdict = chain.ok() ? trust::chain_verdict::trusted : what_ails(credentials_, chain.problem, now),
+               .text = std::move(chain.text),
+               .expires = chain.expires};
+  }
+  return *judged_;
+}
+
+examined examiner::examine(std::string_view domain, const endpoint_facts& endpoint, required_trust required,
+                           const std::shared_ptr<const tls::trust_store>& store, clock::time_point now) {
   examined found;
   auto& evidence = found.evidence;
   evidence.required = required;
@@ -104,13 +119,12 @@ examined examine(const tls::peer_credentials& credentials, std::string_view doma
       names.push_back(tls::reference_identity::target_host(endpoint.tlsa_base));
     }
   }
-  const tls::judged_as as{.role = role};
-  const auto chain = tls::judge_chain(credentials, store, as);
-  evidence.chain = chain.ok() ? trust::chain_verdict::trusted : what_ails(credentials, chain.problem, as.now);
+  const auto& chain = judge_chain(store, now);
+  evidence.chain = chain.verdict;
   found.text = chain.text;
   found.expires = chain.expires;
-  if (credentials) {
-    const auto match = tls::match_identity(tls::identifiers(credentials), names);
+  if (credentials_) {
+    const auto match = tls::match_identity(tls::identifiers(credentials_), names);
     evidence.name = !match                 ? trust::name_match::none
                     : match.reference == 0 ? trust::name_match::service
                                            : trust::name_match::target;
@@ -128,7 +142,7 @@ examined examine(const tls::peer_credentials& credentials, std::string_view doma
       evidence.lookup_failure = cause_of(endpoint.tlsa_fault);
       break;
     case dns::tlsa_outcome::secure: {
-      const auto dane = tls::judge_dane(credentials, endpoint.tlsa, names, store, as);
+      const auto dane = tls::judge_dane(credentials_, endpoint.tlsa, names, *store, {.role = role_, .now = now});
       evidence.tlsa = outcome_of(dane.result);
       if (dane.result != tls::dane_result::unusable && dane.result != tls::dane_result::no_records) {
         found.text = dane.text;

@@ -1,11 +1,13 @@
 // connection/s2s/peer_evidence.hpp: what a peer's certificate says of it, gathered as the values that trust::decide
-// takes. Pure but for the chain's signatures; no lookups.
+// takes. No lookups.
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "connection/s2s/trust.hpp"
@@ -37,10 +39,40 @@ struct examined {
   std::optional<std::chrono::system_clock::time_point> expires;
 };
 
-/// Holds the credentials against `domain` (enforced) at that endpoint. Names accepted are the domain and, where the
-/// delegation is secure, the target and the name that its aliases end in (B11, B12, B19).
-[[nodiscard]] examined examine(const tls::peer_credentials&, std::string_view domain, const endpoint_facts&,
-                               required_trust, const tls::trust_store&, tls::peer_role);
+/// Holds what one peer presented against one domain after another. What its chain comes to depends on none of them, and
+/// its signatures cost more than all else: they are looked at once, and anew where the authorities are others by then,
+/// or a date has passed, or after `judged_for`. So a peer that names many domains is no work for us (THREATS D5).
+/// Owned by its stream; that loop's thread.
+class examiner {
+public:
+  using clock = std::chrono::system_clock;
+  static constexpr std::chrono::seconds judged_for{10};
+
+  /// Of a peer that presented nothing.
+  examiner() = default;
+  examiner(tls::peer_credentials credentials, tls::peer_role role)
+      : credentials_{std::move(credentials)}, role_{role} {}
+
+  [[nodiscard]] const tls::peer_credentials& credentials() const noexcept { return credentials_; }
+  /// The peer as `domain` (enforced) at that endpoint. Names accepted are the domain and, where the delegation is
+  /// secure, the target and the name that its aliases end in (B11, B12, B19).
+  [[nodiscard]] examined examine(std::string_view domain, const endpoint_facts&, required_trust,
+                                 const std::shared_ptr<const tls::trust_store>&, clock::time_point now = clock::now());
+
+private:
+  struct judgement {
+    std::weak_ptr<const tls::trust_store> store;  // what is in force no more is not kept for it
+    clock::time_point at;
+    trust::chain_verdict verdict;
+    std::string text;
+    std::optional<clock::time_point> expires;
+  };
+  [[nodiscard]] const judgement& judge_chain(const std::shared_ptr<const tls::trust_store>&, clock::time_point now);
+
+  tls::peer_credentials credentials_;
+  tls::peer_role role_ = tls::peer_role::server;
+  std::optional<judgement> judged_;
+};
 
 /// The cause of failures that a fault of the DNS becomes; it must be one.
 [[nodiscard]] cause cause_of(dns::lookup_fault) noexcept;

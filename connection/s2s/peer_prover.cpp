@@ -58,7 +58,7 @@ struct peer_prover::search {
 
 peer_prover::peer_prover(const s2s_collaborators& with, tls::peer_credentials credentials, tls::peer_role role,
                          ask_posh posh)
-    : with_{with}, credentials_{std::move(credentials)}, role_{role}, posh_{std::move(posh)} {
+    : with_{with}, peer_{std::move(credentials), role}, posh_{std::move(posh)} {
 }
 
 peer_prover::~peer_prover() = default;
@@ -80,10 +80,10 @@ void peer_prover::prove(const std::string& domain, completion done) {
     return conclude(
         s, {.verdict = {.is = trust::refused{cause::policy}, .reason = "not allowed"}, .text = {}, .expires = {}});
   }
-  s.found = examine(credentials_, domain, {}, s.required, *with_.host.authorities(), role_);
+  s.found = peer_.examine(domain, {}, s.required, with_.host.authorities());
   // Who is proven by the certificate as it stands needs no lookup, unless DANE alone will do.
   const bool enough = s.required != required_trust::dane && trust::decide(s.found.evidence).accepted();
-  if (enough || !credentials_ || lookups_ == lookups_allowed) {
+  if (enough || !peer_.credentials() || lookups_ == lookups_allowed) {
     return judge(s, enough ? trust::posh_outcome::not_asked : trust::posh_outcome::none);
   }
   ++lookups_;
@@ -117,7 +117,7 @@ void peer_prover::take_plan(search& s, const dns::service_plan& plan) {
 void peer_prover::take_endpoints(search& s) {
   const auto store = with_.host.authorities();
   for (std::size_t i = 0; i < s.found_at->targets().size(); ++i) {
-    auto seen = examine(credentials_, s.domain, s.found_at->facts(i), s.required, *store, role_);
+    auto seen = peer_.examine(s.domain, s.found_at->facts(i), s.required, store);
     if (trust::decide(seen.evidence).accepted()) {
       s.found = std::move(seen);
       break;

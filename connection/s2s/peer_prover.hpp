@@ -57,8 +57,7 @@ private:
   void conclude(search&, proven);
 
   s2s_collaborators with_;
-  tls::peer_credentials credentials_;
-  tls::peer_role role_;
+  examiner peer_;
   ask_posh posh_;
   unsigned lookups_ = 0;
   std::map<std::string, proven, std::less<>> known_;
