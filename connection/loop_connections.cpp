@@ -17,7 +17,8 @@ constexpr std::size_t cache_line = 64;
 constexpr std::size_t expected_bytes = 12 * cache_line;  // of a connection: all of a client's
 }  // namespace
 
-loop_connections::loop_connections(connection::loop& loop) : loop_{loop}, read_buffer_(read_buffer_bytes) {
+loop_connections::loop_connections(connection::loop& loop, std::function<clock::time_point()> now)
+    : loop_{loop}, now_{std::move(now)}, read_buffer_(read_buffer_bytes) {
   loop_.on_ready([this](std::uint64_t id, bool readable, bool writable) {
     if (writable) {
       this->writable(id);
@@ -79,12 +80,16 @@ void loop_connections::newcomer(std::uint64_t id) {
   schedule();
 }
 
-void loop_connections::set_up_newcomers() {
-  for (std::size_t n = 0; n < newcomers_a_turn && !newcomers_.empty(); ++n) {
+void loop_connections::serve_newcomers() {
+  if (newcomers_.empty()) {
+    return;
+  }
+  const auto until = now_() + for_newcomers;
+  do {
     const auto id = newcomers_.front();
     newcomers_.pop_front();
-    on(id, [](live_connection& c) { c.set_up(); });
-  }
+    on(id, [](live_connection& c) { c.take_turn(); });
+  } while (!newcomers_.empty() && now_() < until);
   if (!newcomers_.empty()) {
     schedule();
   }
@@ -134,7 +139,7 @@ void loop_connections::end_turn() {
     on(flushing_[i], [](live_connection& c) { c.flush(); });
   }
   flushing_.clear();
-  set_up_newcomers();
+  serve_newcomers();
   for (const auto& each : std::exchange(departures_, {})) {
     send_off(each);
   }

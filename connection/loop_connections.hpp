@@ -5,9 +5,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,7 +44,7 @@ public:
   virtual void readable() = 0;
   virtual void writable() = 0;
   /// Its turn has come, after newcomer().
-  virtual void set_up() {}
+  virtual void take_turn() {}
   /// Writes what is queued; called at the end of a turn after has_output().
   virtual void flush() = 0;
   /// A fault of ours came out of one of these calls: it ends, and nobody else suffers.
@@ -57,7 +59,10 @@ public:
 
 class loop_connections {
 public:
-  explicit loop_connections(connection::loop& loop);
+  using clock = std::chrono::steady_clock;
+
+  /// `now` tells how long newcomers have been served.
+  explicit loop_connections(connection::loop& loop, std::function<clock::time_point()> now = clock::now);
   ~loop_connections();
   loop_connections(const loop_connections&) = delete;
   loop_connections& operator=(const loop_connections&) = delete;
@@ -111,11 +116,12 @@ public:
 
   /// Its flush() is called once at the end of this turn.
   void has_output(std::uint64_t id);
-  /// It has a step of a TLS handshake to do, which takes as long as many stanzas of others: its set_up() is called
-  /// behind all flushes of a turn, in the order of asking, of so many a turn. A burst of new clients then holds up
-  /// those that are there by little.
+  /// There is work for a peer that is not known yet: a step of a TLS handshake, or whatever it has sent. Its
+  /// take_turn() is called behind all flushes of a turn, in the order of asking; once those calls of a turn have taken
+  /// that long, the rest waits for the next one. So a crowd of strangers holds up those that are known by little,
+  /// whatever it asks for (THREATS G1).
   void newcomer(std::uint64_t id);
-  static constexpr std::size_t newcomers_a_turn = 4;
+  static constexpr std::chrono::microseconds for_newcomers{1000};
   /// At the end of this turn, behind all flushes, it moves to `other`, unless it cannot leave then. A reference to it
   /// names nothing from there on, so nobody may have one. `other` lives as long as this.
   void hand_over(std::uint64_t id, loop_connections& other);
@@ -144,11 +150,12 @@ private:
   static void ended_by(live_connection&, const std::exception&) noexcept;
   void end_turn();
   void schedule();
-  void set_up_newcomers();
+  void serve_newcomers();
   void send_off(const departure&);
   void take_over(std::uint64_t id, std::unique_ptr<live_connection>);
 
   connection::loop& loop_;
+  std::function<clock::time_point()> now_;
   trace::tap* tap_ = nullptr;
   xml::parser parser_;
   xml::document document_;

@@ -75,7 +75,7 @@ void stream_driver::readable() {
   if (!wire_.became_readable()) {
     return;
   }
-  if (stage_ == stage::handshake || stage_ == stage::prelude) {
+  if (!peer_known()) {
     return loop_->newcomer(id_);
   }
   advance();
@@ -88,8 +88,9 @@ void stream_driver::writable() {
   }
 }
 
-void stream_driver::set_up() {
+void stream_driver::take_turn() {
   const auto policy = while_read();
+  again_ = false;
   advance();
 }
 

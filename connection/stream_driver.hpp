@@ -65,7 +65,7 @@ public:
   // live_connection
   void readable() final;
   void writable() final;
-  void set_up() final;
+  void take_turn() final;
   void flush() final;
   /// RFC 6120 §4.9.3.17 (THREATS X13). Who is not known yet is let go without a word, which costs nothing.
   void out_of_memory() noexcept final;

@@ -76,13 +76,13 @@ void stream_driver::read_again_later() {
   if (again_) {
     return;
   }
-  loop_->loop().at_turn_end([loop = loop_, id = id_] {
-    loop->on(id, [](live_connection& c) {
-      auto& self = static_cast<stream_driver&>(c);
-      self.again_ = false;
-      self.advance();
+  if (peer_known()) {
+    loop_->loop().at_turn_end([loop = loop_, id = id_] {
+      loop->on(id, [](live_connection& c) { static_cast<stream_driver&>(c).take_turn(); });
     });
-  });
+  } else {
+    loop_->newcomer(id_);
+  }
   again_ = true;
 }
 

@@ -46,7 +46,7 @@ public:
 
   void begin() {
     with_.loop.loop().arm(*this, client_.at + settings_->tls_timeout);
-    advance();
+    with_.loop.newcomer(id_);
   }
 
   // --- live_connection -----------------------------------------------------------------------------------------------
@@ -64,17 +64,16 @@ public:
   void dismiss(stream_condition /*condition*/, cause /*why*/, std::string /*text*/) override { over(); }
   void readable() override {
     if (wire_.became_readable()) {
-      advance();
+      with_.loop.newcomer(id_);
     }
   }
   void writable() override {
     if (wire_.became_writable()) {
-      advance();
+      with_.loop.newcomer(id_);
     }
   }
-  void set_up() override {
-    if (stage_ == stage::handshake && step_handshake()) {
-      advance();
+  void take_turn() override {
+    while (stage_ != stage::over && step()) {
     }
   }
   void flush() override { wire_.turn_ended(); }
@@ -106,11 +105,6 @@ private:
                                                                                          : stage::routed;
   }
 
-  void advance() {
-    while (stage_ != stage::over && step()) {
-    }
-  }
-
   /// True where more can be done at once.
   bool step() {
     switch (stage_) {
@@ -121,8 +115,7 @@ private:
       case stage::client_hello:
         return look_at_client_hello();
       case stage::handshake:
-        with_.loop.newcomer(id_);
-        return false;
+        return step_handshake();
       case stage::inside:
         return look_inside();
       case stage::routed:

@@ -233,6 +233,31 @@ TEST_F(ClientStream, AHandshakeComesBehindTheTurnOfOthers) {
   EXPECT_TRUE(all_gone());
 }
 
+TEST_F(ClientStream, WhatAStrangerSaysComesBehindTheTurnOfOthers) {  // THREATS G1
+  auto p = connect(method::starttls);
+  const auto id = row().ref.id;
+  const auto taken_at_once = [&](std::string_view said) {
+    std::uint64_t bytes = 0;
+    on_loop([&] {
+      const auto before = all_.find(id)->info().bytes_received;
+      p->say(said);
+      all_.readable(id);
+      bytes = all_.find(id)->info().bytes_received - before;
+    });
+    return bytes;
+  };
+  EXPECT_EQ(0U, taken_at_once(header()));
+  EXPECT_THAT(p->hear(features_end), HasSubstr("starttls"));
+  p->say(starttls);
+  EXPECT_THAT(p->hear(proceed), EndsWith(proceed));
+  ASSERT_TRUE(p->start_tls());
+  open(*p);
+  authenticate(*p);
+  EXPECT_EQ(0U, taken_at_once(bind));
+  EXPECT_THAT(p->hear("</iq>"), HasSubstr("<jid>"));
+  EXPECT_EQ(hello.size(), taken_at_once(hello));
+}
+
 TEST_F(ClientStream, NoStarttlsOnDirectTls) {  // D04, XEP-0368 §4
   auto p = connect(method::direct_tls);
   ASSERT_TRUE(p->start_tls("a.example"));

@@ -399,7 +399,8 @@ protected:
 
   fakes::happenings noted_;
   std::map<std::string, std::uint64_t> ids_;
-  loop_connections all_{loop_};
+  loop_connections::clock::time_point now_;
+  loop_connections all_{loop_, [this] { return now_; }};
 };
 
 stanza_ref message(std::string_view id) {
@@ -485,31 +486,31 @@ TEST_F(LoopConnections, NewcomersComeBehindTheOutputOfOthers) {
   all_.remove(id("gone"));
   EXPECT_THAT(noted_, IsEmpty());
   turn();
-  EXPECT_THAT(noted_, ElementsAre("old: flush", "new: set up", "gone: destroyed"));
+  EXPECT_THAT(noted_, ElementsAre("old: flush", "new: turn", "gone: destroyed"));
 }
 
-TEST_F(LoopConnections, SoManyNewcomersHaveTheirTurnAndOthersTheirsBetween) {  // L-1, L, L+1
-  constexpr auto most = loop_connections::newcomers_a_turn;
+TEST_F(LoopConnections, NewcomersHaveSoMuchTimeOfATurnAndOthersTheirsBetween) {  // THREATS G1: L-1, L, L+1
+  using namespace std::chrono_literals;
+  constexpr auto most = loop_connections::for_newcomers;
   add("old");
-  for (std::size_t i = 0; i <= most; ++i) {
-    add(std::to_string(i));
-  }
-  for (const auto asking : {most - 1, most, most + 1}) {
+  auto& a = add("a");
+  auto& b = add("b");
+  add("c");
+  for (const auto took : {most - 1us, most, most + 1us}) {
     noted_.clear();
-    std::vector<std::string> expected;
-    for (std::size_t i = 0; i < asking; ++i) {
-      all_.newcomer(id(std::to_string(i)));
-      expected.push_back(std::to_string(i) + ": set up");
+    a.then = [&](std::string_view) { now_ += took; };
+    b.then = [&](std::string_view) { now_ += 1us; };
+    for (const auto* const name : {"a", "b", "c"}) {
+      all_.newcomer(id(name));
     }
     loop_.context().restart();
     EXPECT_EQ(1U, loop_.context().poll_one());
-    EXPECT_THAT(noted_, SizeIs(std::min(asking, most)));
-    if (asking > most) {
-      all_.has_output(id("old"));
-      expected.insert(expected.begin() + static_cast<std::ptrdiff_t>(most), "old: flush");
-    }
-    EXPECT_EQ(asking > most ? 1U : 0U, loop_.context().poll_one());
-    EXPECT_EQ(expected, noted_);
+    const bool both = took < most;
+    EXPECT_THAT(noted_, SizeIs(both ? 2 : 1)) << "one at least; none once the time is over";
+    all_.has_output(id("old"));
+    EXPECT_EQ(1U, loop_.context().poll_one());
+    EXPECT_THAT(noted_, both ? ElementsAre("a: turn", "b: turn", "old: flush", "c: turn")
+                             : ElementsAre("a: turn", "old: flush", "b: turn", "c: turn"));
     EXPECT_EQ(0U, loop_.context().poll_one());
   }
 }

@@ -38,7 +38,7 @@ public:
   }
   void readable() override { called("readable"); }
   void writable() override { called("writable"); }
-  void set_up() override { called("set up"); }
+  void take_turn() override { called("turn"); }
   void flush() override { called("flush"); }
   [[nodiscard]] bool leave_loop() override {
     called("leave");
