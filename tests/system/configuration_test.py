@@ -114,18 +114,21 @@ def root_hints_that_are_not_there(server):
     server.settings["dns"] = {"root_hints": "none.hints"}
 
 
+def somebody_on(port):
+    """Somebody listens there. Who has had it a while ago is not in the way: only who listens is."""
+    somebody = socket.socket()
+    somebody.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    somebody.bind(("127.0.0.1", port))
+    somebody.listen()
+    return somebody
+
+
 def port_that_is_taken(server):
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", server.direct_port))
-    taken.listen()
-    return taken
+    return somebody_on(server.direct_port)
 
 
 def metrics_port_that_is_taken(server):
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", server.metrics_port))
-    taken.listen()
-    return taken
+    return somebody_on(server.metrics_port)
 
 
 def address_that_is_not_ours(server):

@@ -58,7 +58,7 @@ class Confined(unittest.TestCase):
         told = server.ctl("reload", check=False)
         self.assertEqual(told.returncode, 1)
         self.assertRegex(told.stderr, why)
-        self.assertRegex(server.log(), f"error config\\.refused .*{why}")
+        server.wait_log(f"error config\\.refused .*{why}")
 
     def test_nothing_is_left_that_it_does_not_need(self):
         server = self.start(settings={"s2s": {"enabled": True}})

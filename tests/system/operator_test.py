@@ -335,7 +335,7 @@ class Following(unittest.TestCase):
             server.wait_log(r" debug c2s\.bound ")
             server.reload()  # which goes back to the configuration
             self.assertEqual(server.ctl_json("log", "level"), {"level": "info", "configured": "info"})
-            self.assertRegex(server.log(), r" info log\.level before=info now=debug\n")
+            server.wait_log(r" info log\.level before=info now=debug\n")
             self.assertEqual(server.ctl("log", "level", "loud", check=False).returncode, 2)
 
     def test_what_cannot_be_explained(self):
