@@ -103,6 +103,7 @@ void stream_driver::out_of_memory() noexcept {
   if (!peer_known() || ended()) {
     return fault("out of memory");
   }
+  cut_short();
   try {
     dismiss(stream_condition::resource_constraint, cause::limit, "out of memory");
   } catch (const std::exception&) {

@@ -93,6 +93,8 @@ protected:
   virtual void timed_out() = 0;
   /// The transport ended without a closing tag; nothing can be sent any more.
   virtual void gone() = 0;
+  /// It is about to end for lack of memory, through no doing of the peer's.
+  virtual void cut_short() noexcept {}
   /// A phase of setting it up is over.
   virtual void phase_ended(phase, clock::duration) {}
 

@@ -202,6 +202,7 @@ private:
   }
   void tls_refused() override { drive(event::tls_refused{}); }
   void timed_out() override { drive(event::timed_out{}); }
+  void cut_short() noexcept override { broken_ = true; }
   void gone() override {
     broken_ = true;
     drive(event::gone{wire().tls().failure().text});
@@ -452,7 +453,7 @@ private:
   bool authenticated_ = false;
   bool bound_ = false;
   bool managed_ = false;  // it counts stanzas (XEP-0198), or is about to
-  bool broken_ = false;   // it ends without having been closed
+  bool broken_ = false;   // it ends without having been closed, and its session may be resumed
   mechanism authenticated_by_ = mechanism::unknown;
   std::unique_ptr<negotiator> negotiation_;  // until bound
   jid peer_;                                 // bare once authenticated, full once bound

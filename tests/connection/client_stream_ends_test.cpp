@@ -392,5 +392,27 @@ TEST_F(ClientStream, AFaultEndsItsConnectionAlone) {
   EXPECT_EQ(1, sample("comity_connection_closes_total", {"cause=\"internal\""}));
 }
 
+/// Its session is not to blame: it can be resumed. One that is chosen to make room is to go, with what it holds.
+TEST_F(ClientStream, IsToldThatThereIsNoMemoryForItAndMayResume) {  // THREATS X13, RFC 6120 §4.9.3.17
+  const std::vector<std::pair<std::function<void()>, std::vector<std::string>>> ends{
+      {[this] { all_.on(all_.list().front().ref.id, [](live_connection&) { throw std::bad_alloc{}; }); }, {"broken"}},
+      {[this] { all_.shed(1); }, {}}};
+  int closed = 0;
+  for (const auto& [no_memory, told] : ends) {
+    auto p = logged_in();
+    on_loop([&] {
+      host_.managed.clear();
+      host_.unbound.clear();
+      no_memory();
+    });
+    EXPECT_THAT(p->hear_out(), AllOf(StartsWith("<stream:error><resource-constraint "), EndsWith("</stream:stream>")));
+    p->hang_up();
+    EXPECT_TRUE(all_gone());
+    EXPECT_THAT(unbound(), ElementsAre("u@a.example/x"));
+    on_loop([&] { EXPECT_EQ(told, host_.managed); });
+    EXPECT_EQ(++closed, sample("comity_connection_closes_total", {"cause=\"limit\""}));
+  }
+}
+
 }  // namespace
 }  // namespace comity::connection
