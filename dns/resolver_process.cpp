@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,7 @@ public:
   explicit resolver_process(int socket) : socket_{io_, socket} {}
 
   int run(const confinement& confine) {
-    const auto first = receive();
+    const auto first = receive().value_or(std::vector<std::uint8_t>{});
     auto order = child::read_order(first);
     const auto* all = order ? std::get_if<settings>(&*order) : nullptr;
     if (all == nullptr) {
@@ -63,13 +64,17 @@ private:
     return send(child::encode(child::started{confined})) == 0;
   }
 
-  /// The next packet; empty: the other end has closed.
-  std::vector<std::uint8_t> receive() {
+  /// The next packet; empty: the other end has closed; nullopt: it is not there yet, which is only so once the reactor
+  /// has made the socket non-blocking.
+  std::optional<std::vector<std::uint8_t>> receive() {
     std::vector<std::uint8_t> packet(child::packet_limit + 1);
     for (;;) {
       const auto n = ::recv(socket_.native_handle(), packet.data(), packet.size(), 0);
       if (n < 0 && errno == EINTR) {
         continue;
+      }
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return std::nullopt;
       }
       packet.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
       return packet;
@@ -81,12 +86,18 @@ private:
       if (aborted) {
         return;
       }
+      // A wait for room to send tells of readiness to read once more, of which an earlier turn has taken what was
+      // there.
       const auto packet = receive();
-      if (packet.empty()) {
+      if (!packet) {
+        wait();
+        return;
+      }
+      if (packet->empty()) {
         end(0);
         return;
       }
-      auto order = child::read_order(packet);
+      auto order = child::read_order(*packet);
       auto* q = order ? std::get_if<child::question>(&*order) : nullptr;
       if (q == nullptr || !ask(std::move(*q))) {
         end(faulty);
