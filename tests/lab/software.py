@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -82,7 +83,10 @@ class Host:
         return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
 
     def tail(self, lines=60):
-        return "\n".join(self.log().splitlines()[-lines:])
+        """The end of its log, and before that what it has complained of."""
+        log = self.log().splitlines()
+        complaints = [line for line in log[:-lines] if re.search(r"\b(warn|error)\b", line)]
+        return "\n".join([*complaints[-lines:], *log[-lines:]])
 
     # Life
 
