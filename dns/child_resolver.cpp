@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "dns/child_messages.hpp"
+#include "dns/child_socket.hpp"
 #include "dns/rdata.hpp"
 #include "dns/reply.hpp"
 
@@ -53,34 +53,6 @@ answer failed(record_type type, outcome result, std::string why) {
   a.result = result;
   a.why = std::move(why);
   return a;
-}
-
-enum class received : std::uint8_t { packet, nothing_yet, ended };
-
-/// The next packet, without waiting; its size may be over the limit, and what is over it is lost.
-received receive(int socket, std::vector<std::uint8_t>& packet) {
-  packet.resize(child::packet_limit + 1);
-  for (;;) {
-    const auto n = ::recv(socket, packet.data(), packet.size(), MSG_DONTWAIT);
-    if (n > 0) {
-      packet.resize(static_cast<std::size_t>(n));
-      return received::packet;
-    }
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? received::nothing_yet : received::ended;
-  }
-}
-
-/// 0, EAGAIN, or why it failed.
-int send(int socket, std::string_view packet) {
-  while (::send(socket, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-    if (errno != EINTR) {
-      return errno;
-    }
-  }
-  return 0;
 }
 
 }  // namespace
@@ -193,7 +165,7 @@ std::expected<child_resolver::core::process_ptr, std::string> child_resolver::co
     return made;
   }
   const int socket = (*made)->socket();
-  if (const int error = send(socket, order); error != 0) {
+  if (const int error = child::send_packet(socket, order); error != 0) {
     return std::unexpected{"the resolver process ended at its start: " + (*made)->end()};
   }
   const auto until = clock::now() + start_limit;
@@ -208,12 +180,12 @@ std::expected<child_resolver::core::process_ptr, std::string> child_resolver::co
     if (ready <= 0) {
       return std::unexpected{"the resolver process is not ready in time"};
     }
-    switch (receive(socket, packet)) {
-      case received::nothing_yet:
+    switch (child::receive_packet(socket, packet)) {
+      case child::received::nothing_yet:
         continue;
-      case received::ended:
+      case child::received::ended:
         return std::unexpected{"the resolver process ended at its start: " + (*made)->end()};
-      case received::packet:
+      case child::received::packet:
         break;
     }
     auto said = child::read_report(packet);
@@ -294,7 +266,7 @@ void child_resolver::core::put(const served_ref& s, std::uint64_t id, lookup_und
 
 void child_resolver::core::flush(const served_ref& s) {
   while (!s->unsent.empty()) {
-    const int error = send(s->socket.native_handle(), s->unsent.front());
+    const int error = child::send_packet(s->socket.native_handle(), s->unsent.front());
     if (error == EAGAIN) {
       s->socket.async_wait(asio::posix::stream_descriptor::wait_write,
                            [this, weak = std::weak_ptr{s}](std::error_code aborted) {
@@ -323,14 +295,14 @@ void child_resolver::core::wait(const served_ref& s) {
 
 void child_resolver::core::read(const served_ref& s) {
   constexpr int at_a_time = 64;  // so that lookups are taken in, too
-  auto got = received::packet;
-  for (int i = 0; i < at_a_time && got == received::packet; ++i) {
-    got = receive(s->socket.native_handle(), packet_);
-    if (got == received::ended) {
+  auto got = child::received::packet;
+  for (int i = 0; i < at_a_time && got == child::received::packet; ++i) {
+    got = child::receive_packet(s->socket.native_handle(), packet_);
+    if (got == child::received::ended) {
       lost(s, "");
       return;
     }
-    if (got == received::packet && !heard(*s, packet_)) {
+    if (got == child::received::packet && !heard(*s, packet_)) {
       lost(s, "it broke the protocol, and was ended: ");
       return;
     }

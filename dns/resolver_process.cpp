@@ -1,18 +1,16 @@
 #include "dns/resolver_process.hpp"
 
-#include <sys/socket.h>
-
 #include <asio.hpp>
 #include <cerrno>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "dns/child_messages.hpp"
+#include "dns/child_socket.hpp"
 #include "dns/unbound_resolver.hpp"
 
 namespace comity::dns {
@@ -25,11 +23,15 @@ public:
   explicit resolver_process(int socket) : socket_{io_, socket} {}
 
   int run(const confinement& confine) {
-    const auto first = receive().value_or(std::vector<std::uint8_t>{});
-    auto order = child::read_order(first);
+    std::error_code failed;
+    socket_.wait(asio::posix::stream_descriptor::wait_read, failed);
+    if (failed || child::receive_packet(socket_.native_handle(), packet_) != child::received::packet) {
+      return 0;
+    }
+    auto order = child::read_order(packet_);
     const auto* all = order ? std::get_if<settings>(&*order) : nullptr;
     if (all == nullptr) {
-      return first.empty() ? 0 : faulty;
+      return faulty;
     }
     if (!start(*all, confine)) {
       return 0;
@@ -64,40 +66,22 @@ private:
     return send(child::encode(child::started{confined})) == 0;
   }
 
-  /// The next packet; empty: the other end has closed; nullopt: it is not there yet, which is only so once the reactor
-  /// has made the socket non-blocking.
-  std::optional<std::vector<std::uint8_t>> receive() {
-    std::vector<std::uint8_t> packet(child::packet_limit + 1);
-    for (;;) {
-      const auto n = ::recv(socket_.native_handle(), packet.data(), packet.size(), 0);
-      if (n < 0 && errno == EINTR) {
-        continue;
-      }
-      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        return std::nullopt;
-      }
-      packet.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-      return packet;
-    }
-  }
-
   void wait() {
     socket_.async_wait(asio::posix::stream_descriptor::wait_read, [this](std::error_code aborted) {
       if (aborted) {
         return;
       }
-      // A wait for room to send tells of readiness to read once more, of which an earlier turn has taken what was
-      // there.
-      const auto packet = receive();
-      if (!packet) {
-        wait();
-        return;
+      switch (child::receive_packet(socket_.native_handle(), packet_)) {
+        case child::received::nothing_yet:
+          wait();
+          return;
+        case child::received::ended:
+          end(0);
+          return;
+        case child::received::packet:
+          break;
       }
-      if (packet->empty()) {
-        end(0);
-        return;
-      }
-      auto order = child::read_order(*packet);
+      auto order = child::read_order(packet_);
       auto* q = order ? std::get_if<child::question>(&*order) : nullptr;
       if (q == nullptr || !ask(std::move(*q))) {
         end(faulty);
@@ -152,14 +136,7 @@ private:
     }
   }
 
-  int send(const std::string& packet) {
-    while (::send(socket_.native_handle(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-      if (errno != EINTR) {
-        return errno;
-      }
-    }
-    return 0;
-  }
+  int send(const std::string& packet) { return child::send_packet(socket_.native_handle(), packet); }
 
   void end(int status) {
     status_ = status;
@@ -168,6 +145,7 @@ private:
 
   asio::io_context io_{1};
   asio::posix::stream_descriptor socket_;
+  std::vector<std::uint8_t> packet_;
   std::deque<std::string> unsent_;
   std::map<std::uint64_t, ticket> tickets_;
   std::unique_ptr<unbound_resolver> resolver_;  // goes first: its thread posts here
