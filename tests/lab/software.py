@@ -15,14 +15,13 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 
-from harness import PASSWORD, PATIENCE, SANITIZER_REPORTS, program, toml, wait_until
+from harness import PASSWORD, PATIENCE, SANITIZER_REPORTS, program, tail_of, toml, wait_until
 
 PORTS = {"c2s": 5222, "c2s_direct": 5223, "s2s": 5269, "s2s_direct": 5270}
 
@@ -83,10 +82,7 @@ class Host:
         return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
 
     def tail(self, lines=60):
-        """The end of its log, and before that what it has complained of."""
-        log = self.log().splitlines()
-        complaints = [line for line in log[:-lines] if re.search(r"\b(warn|error)\b", line)]
-        return "\n".join([*complaints[-lines:], *log[-lines:]])
+        return tail_of(self.log(), lines)
 
     # Life
 

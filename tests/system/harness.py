@@ -47,6 +47,13 @@ def program(name):
     return path
 
 
+def tail_of(log, lines):
+    """The end of a log, and before that what it has complained of."""
+    log = log.splitlines()
+    complaints = [line for line in log[:-lines] if re.search(r"\b(warn|error)\b", line)]
+    return "\n".join([*complaints[-lines:], *log[-lines:]])
+
+
 def wait_until(condition, what, timeout=None, interval=0.02):
     """Polls until `condition()` is true and returns its value; fails by `what` when the time is up."""
     deadline = time.monotonic() + (PATIENCE if timeout is None else timeout)
@@ -371,7 +378,7 @@ class Server:
         return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
 
     def tail(self, lines=40):
-        return "\n".join(self.log().splitlines()[-lines:])
+        return tail_of(self.log(), lines)
 
     def say_log(self, why):
         print(f"--- comityd's log ({why})\n{self.tail()}\n---", flush=True)
