@@ -1,6 +1,8 @@
 """What every check of the tree shares: the tracked files, how findings end the program, and proof that it can fail."""
 
+import json
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -13,6 +15,24 @@ def tracked(*patterns):
     listed = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files", "-z", "--", *patterns],
                             capture_output=True, check=True).stdout.decode()
     return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def flags_in(build):
+    """The options that matter to what a source means, by the source: from the build directory's compile_commands.json."""
+    with open(pathlib.Path(build) / "compile_commands.json", encoding="utf-8") as commands:
+        return {entry["file"]: flags_of(entry["command"]) for entry in json.load(commands)}
+
+
+def flags_of(command):
+    """The options of a compiler's command that matter to what a source means."""
+    words = shlex.split(command)
+    kept = [word for word in words if word.startswith(("-D", "-std=", "-W"))]
+    for at, word in enumerate(words):
+        if word.startswith("-I"):
+            kept.append(word)
+        elif word in ("-isystem", "-I"):
+            kept += [word, words[at + 1]]
+    return tuple(kept)
 
 
 def run(check, self_test, arguments=None):

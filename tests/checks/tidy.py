@@ -8,11 +8,9 @@ in their unnamed namespaces) is put into the folder's next unit.
 
 import collections
 import concurrent.futures
-import json
 import os
 import pathlib
 import re
-import shlex
 import subprocess
 import tempfile
 
@@ -21,18 +19,6 @@ import checking
 LONGEST_UNIT = 12  # sources: units must be small enough for all cores to have some until the end
 ERROR_AT = re.compile(r"^(/[^:\n]+\.cpp):\d+:\d+: error: ", re.MULTILINE)
 FINDING = re.compile(r"^.*: (?:error|warning): .*\[[a-z].*\]$", re.MULTILINE)
-
-
-def flags_of(command):
-    """The options of one entry of compile_commands.json that matter to what a source means."""
-    words = shlex.split(command)
-    kept = [word for word in words if word.startswith(("-D", "-std=", "-W"))]
-    for at, word in enumerate(words):
-        if word.startswith("-I"):
-            kept.append(word)
-        elif word in ("-isystem", "-I"):
-            kept += [word, words[at + 1]]
-    return tuple(kept)
 
 
 def units_of(files, flags):
@@ -89,8 +75,7 @@ def check(build):
     files = [str(checking.ROOT / file) for file in checking.tracked(*(f"{folder}/*.cpp" for folder in checking.FOLDERS))]
     if not files:
         return ["no sources found: is this a git work tree?"]
-    with open(pathlib.Path(build) / "compile_commands.json", encoding="utf-8") as commands:
-        flags = {entry["file"]: flags_of(entry["command"]) for entry in json.load(commands)}
+    flags = checking.flags_in(build)
     unbuilt = [f"{file}: no target builds it" for file in files if file not in flags]
     return unbuilt or judged(files, flags)
 
